@@ -1,0 +1,3 @@
+//! To be written: see the commits that follow.
+
+fn main() {}
