@@ -1,0 +1,65 @@
+//! The read side: an aggregate's state from its snapshot and the events after it, by way of postgres-es.
+
+use aggregates::{AggregateType, Decide, Upcasters};
+use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
+use postgres_es::PostgresEventRepository;
+use uuid::Uuid;
+
+use crate::{ReadError, Sequence};
+
+/// An aggregate's state as it is stored, or as it is about to be.
+#[derive(Clone, Debug)]
+pub struct Loaded<A> {
+    /// The state.
+    pub state: A,
+    /// Sequence of the last event in it; 0 where there is none.
+    pub sequence: Sequence,
+    /// Sequence of the last event in the snapshot it was loaded from; 0 where there was none.
+    pub snapshot: Sequence,
+}
+
+/// Only concerts grow without bound; the others have a handful of events.
+pub(crate) const fn has_snapshots(aggregate: AggregateType) -> bool {
+    match aggregate {
+        AggregateType::Concert => true,
+        AggregateType::User | AggregateType::Booking | AggregateType::Payment => false,
+    }
+}
+
+pub(crate) async fn load<A: Decide>(
+    repository: &PostgresEventRepository,
+    upcasters: &Upcasters,
+    id: Uuid,
+) -> Result<Loaded<A>, ReadError> {
+    let id = id.to_string();
+    let snapshot = if has_snapshots(A::KIND) { repository.get_snapshot::<A>(&id).await? } else { None };
+    let (mut state, snapshot) = match snapshot {
+        None => (A::default(), Sequence(0)),
+        Some(stored) => match serde_json::from_value(stored.aggregate) {
+            Ok(state) => (state, Sequence(stored.current_sequence as u64)),
+            // A snapshot is derived: one of another version costs time, no more.
+            Err(error) => {
+                tracing::warn!(%error, aggregate = A::TYPE, id, "a snapshot is not readable; reading all events");
+                (A::default(), Sequence(0))
+            }
+        },
+    };
+    let events = match snapshot.0 {
+        0 => repository.get_events::<A>(&id).await?,
+        after => repository.get_last_events::<A>(&id, usize::try_from(after).unwrap_or(usize::MAX)).await?,
+    };
+    let mut sequence = snapshot;
+    for stored in events {
+        sequence = Sequence(stored.sequence as u64);
+        state.apply(decode::<A>(upcasters, stored)?);
+    }
+    Ok(Loaded { state, sequence, snapshot })
+}
+
+/// A stored event, upcast, as an event of `A`.
+pub(crate) fn decode<A: Decide>(upcasters: &Upcasters, stored: SerializedEvent) -> Result<A::Event, ReadError> {
+    let (event_type, event_version) = (stored.event_type.clone(), stored.event_version.clone());
+    upcasters.read_value(stored).map_err(|source| {
+        ReadError::Decode(aggregates::DecodeError::Payload { aggregate: A::KIND, event_type, event_version, source })
+    })
+}

@@ -1,0 +1,31 @@
+//! Plain reads of the log.
+
+use aggregates::AggregateType;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{Position, ReadError, RecordedEvent};
+
+/// The position of the last committed event; 0 where there is none.
+pub async fn last_position(pool: &PgPool) -> Result<Position, ReadError> {
+    let position: i64 = sqlx::query_scalar("SELECT position FROM journal_head").fetch_one(pool).await?;
+    Ok(Position::from_sql(position))
+}
+
+/// Events after `position`, in order, `max` at most.
+pub async fn read_after(pool: &PgPool, position: Position, max: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    let sql = format!("SELECT {} FROM events WHERE position > $1 ORDER BY position LIMIT $2", RecordedEvent::COLUMNS);
+    let rows =
+        sqlx::query(&sql).bind(position.to_sql()).bind(i64::try_from(max).unwrap_or(i64::MAX)).fetch_all(pool).await?;
+    Ok(rows.iter().map(RecordedEvent::from_row).collect::<Result<_, _>>()?)
+}
+
+/// All events of one aggregate, in order.
+pub async fn history(pool: &PgPool, aggregate: AggregateType, id: Uuid) -> Result<Vec<RecordedEvent>, ReadError> {
+    let sql = format!(
+        "SELECT {} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence",
+        RecordedEvent::COLUMNS
+    );
+    let rows = sqlx::query(&sql).bind(aggregate.as_str()).bind(id.to_string()).fetch_all(pool).await?;
+    Ok(rows.iter().map(RecordedEvent::from_row).collect::<Result<_, _>>()?)
+}
