@@ -1,1 +1,18 @@
-//! To be written: see the commits that follow.
+//! The mirror: the journal's log, distributed by NATS JetStream.
+//!
+//! The [`Relay`] alone writes the stream [`STREAM`], so that message N is row N in Postgres; [`MirrorSource`] follows it
+//! and reads Postgres wherever the stream cannot serve. Nothing here is a truth of its own: a lost stream is refilled.
+
+mod agreement;
+mod connect;
+mod consumer;
+mod envelope;
+mod relay;
+mod stream;
+
+pub use agreement::{Agreement, AgreementError, Divergence, compare};
+pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
+pub use consumer::{Feed, MirrorSource};
+pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};
+pub use relay::{Halt, IN_FLIGHT_MAX, Relay, RelayState, RelayStatus};
+pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};
