@@ -1,0 +1,179 @@
+//! Holds end at their deadline, unless somebody is paying.
+//!
+//! The deadlines are no table: every hold is in the log, so they are read from the concerts' states when the office is
+//! taken, and from the log from there on. A deadline is only a reason to look; booking and payment say what is due.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+use aggregates::{
+    Booking, BookingCommand, BookingId, BookingStatus, Concert, ConcertEvent, Event, Payment, PaymentCommand,
+    PaymentId, PaymentStatus, concert::AllotmentState, payment::PaymentCancelReason,
+};
+use chrono::{DateTime, Utc};
+use journal::{ExecuteError, Follower, Journal, Metadata, ReadError, UnitOfWork};
+use uuid::Uuid;
+
+use crate::StepError;
+
+/// Bookings expired in one unit of work, at most.
+const ROUND_MAX: usize = 500;
+/// Events read in one go, at most.
+const BATCH_EVENTS_MAX: usize = 4_096;
+/// After how long to look again at a hold that cannot expire yet: somebody is paying, or the payment is on its way.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait for the next deadline before looking whether the clock was set.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The deadlines of all holds.
+pub struct Deadlines {
+    journal: Journal,
+    follower: Follower,
+    due: BinaryHeap<Reverse<(DateTime<Utc>, BookingId)>>,
+    metadata: Metadata,
+}
+
+/// What a deadline that has come means for its booking.
+enum Verdict {
+    Expired,
+    NotYet(DateTime<Utc>),
+    Over,
+}
+
+impl Deadlines {
+    /// Of every hold there is.
+    pub async fn resume(journal: &Journal) -> Result<Self, StepError> {
+        // From here on the log tells; what was held before is in the concerts' states.
+        let follower = journal.follow(journal.position());
+        let concerts: Vec<String> =
+            sqlx::query_scalar("SELECT aggregate_id FROM events WHERE aggregate_type = 'concert' AND sequence = 1")
+                .fetch_all(journal.pool())
+                .await?;
+        let mut due = BinaryHeap::new();
+        for id in concerts.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
+            let concert = journal.load::<Concert>(id).await?.state;
+            let held = concert.allotments().filter(|(_, allotment)| allotment.state == AllotmentState::Held);
+            // When they end is in their payments, looked at when there is time.
+            due.extend(held.map(|(booking, _)| Reverse((DateTime::UNIX_EPOCH, booking))));
+        }
+        let metadata = Metadata::of_request("saga", "hold-deadline");
+        Ok(Self { journal: journal.clone(), follower, due, metadata })
+    }
+
+    /// Expires holds at their deadlines, for ever.
+    pub async fn run(&mut self) -> StepError {
+        loop {
+            if let Err(error) = self.step().await {
+                return error;
+            }
+        }
+    }
+
+    /// Takes in new holds, or expires a round of what is due, whichever comes first.
+    pub async fn step(&mut self) -> Result<(), StepError> {
+        let now = Utc::now();
+        let wait = self.due.peek().map_or(WAIT_MAX, |Reverse((at, _))| (*at - now).to_std().unwrap_or_default());
+        tokio::select! {
+            biased;
+            events = self.follower.next(BATCH_EVENTS_MAX) => {
+                for event in events? {
+                    if &*event.event_type != "TicketsHeld" {
+                        continue;
+                    }
+                    let decoded = event.decode(self.journal.upcasters());
+                    let decoded = decoded.map_err(|source| StepError::Decode { position: event.position, source })?;
+                    if let Event::Concert(ConcertEvent::TicketsHeld { booking_id, expires_at, .. }) = decoded {
+                        self.due.push(Reverse((expires_at, booking_id)));
+                    }
+                }
+                // New holds must not keep due ones waiting.
+                if self.due.peek().is_some_and(|Reverse((at, _))| *at <= Utc::now()) { self.round().await } else { Ok(()) }
+            }
+            () = tokio::time::sleep(wait.min(WAIT_MAX)) => self.round().await,
+        }
+    }
+
+    /// Expires what is due now, [`ROUND_MAX`] at most, as one unit of work.
+    pub async fn round(&mut self) -> Result<(), StepError> {
+        let now = Utc::now();
+        let mut taken = Vec::new();
+        while taken.len() < ROUND_MAX
+            && let Some(Reverse((at, booking))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            taken.push(booking);
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.expire(&taken, now).await;
+        match &outcome {
+            Ok(again) => self.due.extend(again.iter().copied().map(Reverse)),
+            // Nothing happened, so all of it is still due.
+            Err(_) => self.due.extend(taken.into_iter().map(|booking| Reverse((now, booking)))),
+        }
+        match outcome {
+            Err(StepError::Append(error)) if error.is_stale() => {
+                tracing::debug!(%error, "somebody was paying at that very moment; looking again");
+                Ok(())
+            }
+            outcome => outcome.map(|_| ()),
+        }
+    }
+
+    async fn expire(
+        &self,
+        bookings: &[BookingId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, BookingId)>, StepError> {
+        let mut unit = self.journal.unit().await;
+        let mut again = Vec::new();
+        for booking in bookings {
+            match verdict(&mut unit, *booking, now).await? {
+                Verdict::Over => {}
+                Verdict::NotYet(at) => again.push((at, *booking)),
+                Verdict::Expired => {
+                    // Both in one unit: a try to pay that another process makes at this moment conflicts with it.
+                    let payment = PaymentId::of(*booking);
+                    let cancel = PaymentCommand::Cancel { reason: PaymentCancelReason::BookingExpired };
+                    refusal(unit.execute::<Booking>(booking.0, BookingCommand::Expire, &self.metadata).await)?;
+                    refusal(unit.execute::<Payment>(payment.0, cancel, &self.metadata).await)?;
+                }
+            }
+        }
+        // Also where nothing expired: what was seen may have been on its way only, and not have arrived.
+        unit.enqueue(None).await?.committed().await?;
+        Ok(again)
+    }
+}
+
+async fn verdict(unit: &mut UnitOfWork, booking: BookingId, now: DateTime<Utc>) -> Result<Verdict, ReadError> {
+    if unit.state::<Booking>(booking.0).await?.status() != Some(BookingStatus::BookingRequested) {
+        return Ok(Verdict::Over);
+    }
+    let payment = unit.state::<Payment>(PaymentId::of(booking).0).await?;
+    let later = now + LOOK_AGAIN;
+    Ok(match (payment.request(), payment.status()) {
+        (Some(request), Some(PaymentStatus::PaymentRequested)) if request.expires_at > now => {
+            Verdict::NotYet(request.expires_at)
+        }
+        (_, Some(PaymentStatus::PaymentRequested)) if payment.in_flight().is_some() => Verdict::NotYet(later),
+        (_, Some(PaymentStatus::PaymentRequested)) => Verdict::Expired,
+        // Paid: the booking is about to be approved.
+        (_, Some(PaymentStatus::PaymentApproved | PaymentStatus::PaymentCanceled)) => Verdict::Over,
+        (_, None) => Verdict::NotYet(later),
+    })
+}
+
+/// Neither command is ever refused; should one be, the round fails and says why.
+fn refusal<E: std::error::Error>(outcome: Result<bool, ExecuteError<E>>) -> Result<(), StepError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(ExecuteError::Append(error)) => Err(error.into()),
+        Err(ExecuteError::Read(error)) => Err(error.into()),
+        Err(ExecuteError::Refused(refusal)) => {
+            tracing::error!(%refusal, "a hold could not be ended");
+            Ok(())
+        }
+    }
+}

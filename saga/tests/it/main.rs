@@ -1,0 +1,7 @@
+//! The saga on a real journal.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod deadlines;
+mod exactly_once;
+mod flow;
+mod support;
