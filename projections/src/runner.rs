@@ -1,0 +1,169 @@
+//! Feeds a projection from the log, each event's effect exactly once.
+
+use std::{sync::Arc, time::Duration};
+
+use aggregates::Upcasters;
+use journal::{EventSource, Position, RecordedEvent, last_position};
+use sqlx::PgPool;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Anchor, Applied, Batch, Error, Projection};
+
+/// Events applied in one transaction, at most.
+pub const BATCH_EVENTS_MAX: usize = 4_096;
+/// Pause before the first retry after a database did not answer; it doubles up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Pause between two retries, at most. There is no last one: the log waits, and so do we, until told to stop.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often the end of the log is asked for, to tell how far behind the projection is.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// How long that question may hold up the projection.
+const LAG_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// Drives one projection. Several at once, in whatever processes, are safe but no faster: each batch is applied by
+/// exactly one of them.
+pub struct Runner<P> {
+    projection: P,
+    source: Box<dyn EventSource>,
+    log: PgPool,
+    upcasters: Upcasters,
+    name: String,
+    at: Position,
+}
+
+impl<P: Projection> Runner<P> {
+    /// Feeds `projection` from `source`, wherever that stands now; `log` is asked where the log ends.
+    pub fn new(projection: P, source: Box<dyn EventSource>, log: PgPool) -> Self {
+        let name = format!("{}.v{}", projection.name(), projection.version());
+        Self { projection, source, log, upcasters: Upcasters::current(), name, at: Position::default() }
+    }
+
+    /// Runs until told to stop, or until something is wrong that only people can put right.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let error = match self.follow(&stop, &mut pause).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if !error.is_transient() {
+                tracing::error!(%error, projection = self.name, position = %self.at, "the projection has stopped");
+                return Err(error);
+            }
+            tracing::warn!(%error, projection = self.name, position = %self.at, "the projection pauses");
+            metrics::counter!("projection_retries_total", "name" => self.projection.name()).increment(1);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(pause) => pause = (pause * 2).min(RETRY_PAUSE_MAX),
+            }
+        }
+    }
+
+    async fn follow(&mut self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
+        if !self.resume(stop).await? {
+            return Ok(());
+        }
+        let mut lag = interval(LAG_INTERVAL);
+        lag.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = lag.tick() => measure_lag(&self.log, self.projection.name(), self.at).await,
+                events = self.source.next(BATCH_EVENTS_MAX) => {
+                    if self.take(events?).await? == Applied::Moved && !self.resume(stop).await? {
+                        return Ok(());
+                    }
+                    *pause = RETRY_PAUSE_MIN;
+                }
+            }
+        }
+    }
+
+    /// Goes to where the projection stands by what is committed, in this log; false where told to stop meanwhile.
+    async fn resume(&mut self, stop: &CancellationToken) -> Result<bool, Error> {
+        let checkpoint = self.projection.checkpoint().await?;
+        // Asked after the checkpoint, so that whoever moves it meanwhile cannot make it look ahead.
+        let end = last_position(&self.log).await?;
+        let (name, place) = (self.name.clone(), self.projection.place());
+        if checkpoint.position > end {
+            return Err(Error::CheckpointAhead { name, checkpoint: checkpoint.position, end, place });
+        }
+        if let Some(anchor) = checkpoint.anchor {
+            self.source.seek(Position(checkpoint.position.0.saturating_sub(1)));
+            let events = tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                events = self.source.next(1) => events?,
+            };
+            let Some(event) = events.first().filter(|event| event.position == checkpoint.position) else {
+                let got = events.first().map_or_else(Position::default, |event| event.position);
+                return Err(Error::Gap { expected: checkpoint.position, got });
+            };
+            if Anchor::of(event) != anchor {
+                return Err(Error::AnotherLog { name, checkpoint: checkpoint.position, end, place });
+            }
+        }
+        self.source.seek(checkpoint.position);
+        self.moved_to(checkpoint.position);
+        Ok(true)
+    }
+
+    /// Applies what is new of `events`.
+    async fn take(&mut self, events: Vec<Arc<RecordedEvent>>) -> Result<Applied, Error> {
+        let at = self.at;
+        let new: Vec<_> = events.into_iter().filter(|event| event.position > at).collect();
+        for (expected, event) in (at.0 + 1..).map(Position).zip(&new) {
+            if event.position != expected {
+                return Err(Error::Gap { expected, got: event.position });
+            }
+        }
+        let (batch, poison) = Batch::decode(at, new, &self.upcasters);
+        if let Some(batch) = batch
+            && self.commit(batch).await? == Applied::Moved
+        {
+            return Ok(Applied::Moved);
+        }
+        poison.map_or(Ok(Applied::Committed), Err)
+    }
+
+    async fn commit(&mut self, batch: Batch) -> Result<Applied, Error> {
+        match self.projection.apply(&batch).await {
+            Ok(Applied::Committed) => {
+                self.moved_to(batch.to());
+                metrics::counter!("projection_events_total", "name" => self.projection.name())
+                    .increment(batch.to().0 - batch.from().0);
+                Ok(Applied::Committed)
+            }
+            Ok(Applied::Moved) => {
+                tracing::info!(projection = self.name, position = %self.at, "another runner was there first");
+                Ok(Applied::Moved)
+            }
+            Err(Error::Impossible { position, aggregate, aggregate_id, reason }) => {
+                // What stands before it is none the worse for it.
+                if let Some(sound) = batch.before(position)
+                    && self.projection.apply(&sound).await? == Applied::Committed
+                {
+                    self.moved_to(sound.to());
+                }
+                Err(Error::Impossible { position, aggregate, aggregate_id, reason })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn moved_to(&mut self, position: Position) {
+        self.at = position;
+        self.projection.progress().advance(position);
+        metrics::gauge!("projection_position", "name" => self.projection.name()).set(position.0 as f64);
+    }
+}
+
+/// Tells how far `at` is behind the end of the log, if that can be had quickly.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+async fn measure_lag(log: &PgPool, name: &'static str, at: Position) {
+    if let Ok(Ok(end)) = timeout(LAG_WAIT_MAX, last_position(log)).await {
+        metrics::gauge!("projection_lag_events", "name" => name).set(end.0.saturating_sub(at.0) as f64);
+    }
+}

@@ -1,0 +1,15 @@
+//! Concerts and their tickets by what they are: one row a concert in Postgres, read through memory.
+
+mod fold;
+mod projector;
+mod rows;
+mod shelf;
+mod view;
+mod views;
+mod watchers;
+
+pub use projector::{CONCERTS_KNOWN_MAX, TicketCounts};
+pub use shelf::CONCERTS_KEPT_MAX;
+pub use view::ConcertView;
+pub use views::{CONCERTS_LIMIT_MAX, ConcertViews, POLL_INTERVAL};
+pub use watchers::WATCHED_CONCERTS_MAX;

@@ -1,0 +1,126 @@
+//! Ticket counts are what the aggregates say, however the log is delivered and whoever reads meanwhile.
+
+use std::collections::HashSet;
+
+use aggregates::ConcertCommand;
+use journal::Position;
+use projections::{Projection, Runner, TicketCounts};
+use sqlx::PgPool;
+use stack::testing::eventually;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    sources::{Holey, Repeating, Small},
+    world::{DEADLINE, Running, World, assert_counts, catch_up, concert, stored},
+};
+
+async fn counts(world: &World) -> TicketCounts {
+    TicketCounts::open(world.journal.pool().clone()).await.unwrap()
+}
+
+#[tokio::test]
+async fn counts_follow_the_log() {
+    let mut world = World::new(7).await;
+    world.history(8).await;
+    catch_up(&world.journal, counts(&world).await).await;
+    assert_counts(&world).await;
+    let sold: u32 = stored(&world.journal).await.values().map(|(_, counts)| counts.sold).sum();
+    assert!(sold > 0, "the history sells nothing, so it shows nothing");
+
+    world.one::<aggregates::Concert>(concert(1).0, ConcertCommand::Cancel).await;
+    catch_up(&world.journal, counts(&world).await).await;
+    assert_counts(&world).await;
+    let canceled: Vec<bool> = sqlx::query_scalar("SELECT canceled FROM ticket_counts_v1 ORDER BY registered_position")
+        .fetch_all(world.journal.pool())
+        .await
+        .unwrap();
+    assert_eq!(canceled, [false, true, false]);
+}
+
+#[tokio::test]
+async fn events_delivered_twice_have_no_second_effect() {
+    let mut world = World::new(11).await;
+    world.history(5).await;
+    let projection = counts(&world).await;
+    let progress = projection.progress().clone();
+    let source = Repeating { source: world.journal.follow(Position(0)), back: 9, again: false };
+    let running = Running::start(Runner::new(projection, Box::new(source), world.journal.pool().clone()));
+    assert!(progress.reached(world.journal.position(), DEADLINE).await);
+    running.stop().await;
+    assert_counts(&world).await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_left_out_is_asked_for_again() {
+    let mut world = World::new(13).await;
+    world.history(3).await;
+    let projection = counts(&world).await;
+    let progress = projection.progress().clone();
+    let source = Holey(world.journal.follow(Position(0)), 0);
+    let running = Running::start(Runner::new(projection, Box::new(source), world.journal.pool().clone()));
+    assert!(progress.reached(world.journal.position(), DEADLINE).await);
+    running.stop().await;
+    assert_counts(&world).await;
+}
+
+#[tokio::test]
+async fn two_runners_at_once_come_to_the_same() {
+    let mut world = World::new(17).await;
+    world.history(5).await;
+    let mut running = Vec::new();
+    let mut waiting = Vec::new();
+    for size in [5, 7] {
+        let projection = counts(&world).await;
+        waiting.push(projection.progress().clone());
+        let source = Box::new(Small(world.journal.follow(Position(0)), size));
+        running.push(Running::start(Runner::new(projection, source, world.journal.pool().clone())));
+    }
+    // While both are at it, more happens.
+    world.request(100_000, 0, 1, 1).await;
+    world.saga().await;
+    // The one that loses every race still learns how far the other has come once there is something to lose.
+    eventually("both runners to have caught up", DEADLINE, || async {
+        waiting.iter().any(|progress| progress.position() >= world.journal.position())
+    })
+    .await;
+    for running in running {
+        running.stop().await;
+    }
+    assert_counts(&world).await;
+}
+
+#[tokio::test]
+async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversold() {
+    async fn watch(pool: PgPool, stop: CancellationToken) -> HashSet<(uuid::Uuid, i64, i32, i32, i32)> {
+        let mut seen = HashSet::new();
+        while !stop.is_cancelled() {
+            let rows: Vec<(uuid::Uuid, i64, i32, i32, i32)> =
+                sqlx::query_as("SELECT concert_id, position, capacity, held, sold FROM ticket_counts_v1")
+                    .fetch_all(&pool)
+                    .await
+                    .unwrap();
+            seen.extend(rows);
+        }
+        seen
+    }
+    let mut world = World::new(19).await;
+    world.history(6).await;
+    let projection = counts(&world).await;
+    let progress = projection.progress().clone();
+    let stop = CancellationToken::new();
+    let reader = tokio::spawn(watch(world.journal.pool().clone(), stop.clone()));
+    let source = Box::new(Small(world.journal.follow(Position(0)), 4));
+    let running = Running::start(Runner::new(projection, source, world.journal.pool().clone()));
+    assert!(progress.reached(world.journal.position(), DEADLINE).await);
+    running.stop().await;
+    stop.cancel();
+    let seen = reader.await.unwrap();
+    assert!(seen.len() > 20, "the reader saw only {} versions", seen.len());
+    let expected = world.expected().await;
+    for (id, position, capacity, held, sold) in seen {
+        assert!(held >= 0 && sold >= 0 && held + sold <= capacity, "oversold at {position}");
+        let counts = expected[&(id.into(), Position::from_sql(position))];
+        let numbers = [counts.capacity, counts.held, counts.sold].map(u32::cast_signed);
+        assert_eq!([capacity, held, sold], numbers, "at {position}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The projections on a real Postgres and SQLite, fed from a real journal.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod counts;
+mod crash;
+mod files;
+mod histories;
+mod outage;
+mod poison;
+mod sources;
+mod views;
+mod world;
