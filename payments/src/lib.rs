@@ -1,1 +1,20 @@
-//! To be written: see the commits that follow.
+//! Paying: the port to a payment provider, its one real adapter, and the simulator of what that adapter speaks to.
+//!
+//! What is certain and what is not is kept apart all the way: see [`ProviderError`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests"))]
+
+mod cashier;
+pub mod due;
+mod guard;
+mod http;
+pub mod provider;
+pub mod simulator;
+pub mod toss;
+
+pub use cashier::{Approval, ApproveError, Cashier};
+pub use guard::GuardOptions;
+pub use provider::{
+    Cancel, Confirm, Doubt, Provider, ProviderCancel, ProviderError, ProviderPayment, ProviderResult, ProviderStatus,
+};
+pub use toss::{TossConfig, TossProvider};

@@ -1,0 +1,16 @@
+-- Payments that something must still be done for. Derived from the log, so it can be dropped and is filled again when
+-- its checkpoint is set to 0.
+--   settle: a try whose outcome nobody wrote down
+--   refund: money that must go back
+--   verify: a try that was given up; looked at once more when the buyer's time at the provider is over
+CREATE TABLE IF NOT EXISTS payment_work (
+    payment_id uuid NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('settle', 'refund', 'verify')),
+    due_at timestamptz NOT NULL,
+    tries integer NOT NULL DEFAULT 0,
+    last_error text,
+    PRIMARY KEY (payment_id, kind)
+);
+
+-- What is due next.
+CREATE INDEX IF NOT EXISTS payment_work_due ON payment_work (due_at);

@@ -1,0 +1,16 @@
+//! The adapter of the Toss Payments v1 API.
+//!
+//! Sources: the API reference (`https://docs.tosspayments.com/reference`) for the endpoints and the Payment object, its
+//! error code page (`…/reference/error-codes`) for what a refusal means, and its guide to the idempotency key
+//! (`https://docs.tosspayments.com/guides/using-api/idempotency-key`).
+
+mod call;
+mod classify;
+mod config;
+mod payment;
+mod wire;
+
+pub use call::TossProvider;
+pub use classify::classify;
+pub use config::{IDEMPOTENCY_KEY_CHARS_MAX, PAYMENT_KEY_CHARS_MAX, TIMEOUT_MS, TossConfig, TossConfigError};
+pub(crate) use wire::{CURRENCY_HEADER, code, from_number, to_number};

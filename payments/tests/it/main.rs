@@ -1,0 +1,15 @@
+//! The adapter against the simulator, over real TCP.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod books;
+mod cancel;
+mod cashier;
+mod confirm;
+mod desk;
+mod doubt;
+mod due;
+mod faults;
+mod kept;
+mod lookup;
+mod till;
+mod webhooks;
