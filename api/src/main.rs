@@ -1,3 +1,10 @@
-//! To be written: see the commits that follow.
+//! The one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    api::cli::run()
+}

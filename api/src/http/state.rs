@@ -1,0 +1,42 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use journal::Journal;
+use nats::RelayStatus;
+use payments::Cashier;
+use projections::{ConcertViews, MyPage, Progress};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accounts::{Accounts, Idempotency, Tokens},
+    wake::Wake,
+};
+
+/// The API's parts; cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub journal: Journal,
+    pub accounts: Accounts,
+    pub tokens: Arc<Tokens>,
+    pub idempotency: Idempotency,
+    pub concerts: ConcertViews,
+    pub mypage: MyPage,
+    /// `None` where no payment provider is configured.
+    pub cashier: Option<Cashier>,
+    pub wake: Wake,
+    pub health: Health,
+    /// Work that goes on when its caller is gone, finished before the process ends.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process is to end: streams end then.
+    pub stop: CancellationToken,
+}
+
+/// What `/readyz` and `/metrics` look at.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub relay: watch::Receiver<RelayStatus>,
+    pub ticket_counts: Progress,
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}

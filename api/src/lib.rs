@@ -1,0 +1,14 @@
+//! The product around the core: HTTP, accounts, the composition of its tasks, and the private servers of `up`.
+
+pub mod accounts;
+pub mod cli;
+mod http;
+mod secret;
+mod settings;
+mod system;
+mod telemetry;
+mod up;
+mod wake;
+
+pub use settings::{Settings, SettingsError};
+pub use system::{System, SystemError};

@@ -1,0 +1,170 @@
+//! `boxoffice up`: the whole system on a private Postgres and nats-server, supervised.
+
+mod demo;
+mod env_file;
+mod keep;
+mod signals;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use env_file::Env;
+use keep::Server;
+use payments::{
+    TossConfig,
+    simulator::{self, Simulator},
+};
+pub(crate) use signals::Signals;
+use stack::{Nats, NatsOptions, Postgres, PostgresOptions};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use demo::organizer;
+
+use crate::{Settings, System, cli, secret::Secret};
+
+/// How long the system may take to answer that it is ready.
+const READY_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Pause between two questions whether it is.
+const READY_PAUSE: Duration = Duration::from_millis(50);
+/// The secret key of the simulated provider. It guards nothing.
+const PROVIDER_SECRET: &str = "test_sk_boxoffice";
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) async fn run(data: &Path, listen: SocketAddr, demo: bool) -> ExitCode {
+    let stop = CancellationToken::new();
+    let mut signals = Signals::new();
+    let up = tokio::select! {
+        up = start(data, listen, demo, stop.clone()) => up,
+        // Told to stop before it was up: dropping what was started ends it.
+        () = signals.next() => return ExitCode::SUCCESS,
+    };
+    let up = match up {
+        Ok(up) => up,
+        Err(error) => return cli::failed(&describe(&*error)),
+    };
+    signals.next().await;
+    eprintln!("boxoffice: stopping; once more to stop at once");
+    stop.cancel();
+    tokio::select! {
+        () = up.stop() => ExitCode::SUCCESS,
+        // Dropping the servers kills them.
+        () = signals.next() => cli::failed("stopped at once"),
+    }
+}
+
+/// An error with its causes.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Everything that `up` runs.
+struct Up {
+    system: System,
+    servers: [Server; 2],
+    tasks: TaskTracker,
+    /// Ends the provider and the supervision, after the system has ended.
+    ends: CancellationToken,
+}
+
+async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationToken) -> Result<Up, AnyError> {
+    std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let data: PathBuf = data.canonicalize()?;
+    // Before the servers: a port that is taken should not cost the time to start them.
+    let listener = TcpListener::bind(listen).await.map_err(|error| format!("--listen {listen}: {error}"))?;
+    let secret = Secret::kept_in(&data.join("secret"))?;
+    let (postgres, nats) = tokio::try_join!(
+        Postgres::start(PostgresOptions::new(data.join("postgres"))),
+        Nats::start(NatsOptions::new(data.join("nats"))),
+    )?;
+    let (postgres, nats) = (Arc::new(postgres), Arc::new(nats));
+    let servers = [Server::Nats(Arc::clone(&nats)), Server::Postgres(Arc::clone(&postgres))];
+    let (tasks, ends) = (TaskTracker::new(), CancellationToken::new());
+    for server in servers.clone() {
+        tasks.spawn(server.keep(ends.clone()));
+    }
+
+    let provider = TcpListener::bind("127.0.0.1:0").await?;
+    let provider_url = format!("http://{}", provider.local_addr()?);
+    let books = Simulator::kept_in(&data.join("provider.jsonl"))?;
+    tasks.spawn(keep::provider(simulator::serve(provider, books, ends.clone())));
+    tasks.close();
+
+    let settings = Settings {
+        database: postgres.url().parse()?,
+        nats_url: nats.url(),
+        nats_reader_url: nats.reader_url(),
+        mypage_path: data.join("mypage.db"),
+        secret: Some(secret),
+        provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET)),
+    };
+    let system = System::start(settings, listener, stop).await?;
+    let address = system.address;
+    let env = Env::kept_in(
+        &data.join("env"),
+        &[
+            ("BOXOFFICE_URL", format!("http://{address}")),
+            ("DATABASE_URL", postgres.url()),
+            ("NATS_URL", nats.url()),
+            ("NATS_READER_URL", nats.reader_url()),
+            ("MYPAGE_PATH", data.join("mypage.db").display().to_string()),
+            ("PROVIDER_URL", provider_url),
+            ("PROVIDER_SECRET", PROVIDER_SECRET.to_owned()),
+        ],
+    )?;
+    demo::accounts(&system, &env).await?;
+    if demo {
+        demo::concert(&system, &env).await?;
+    }
+    if !answers_ready(address).await {
+        return Err(format!("http://{address}/readyz did not answer 200 within {READY_WAIT_MAX:?}").into());
+    }
+    announce(address, &data, &env);
+    Ok(Up { system, servers, tasks, ends })
+}
+
+/// Asks `/readyz` until it answers 200, within a bound.
+pub(crate) async fn answers_ready(address: SocketAddr) -> bool {
+    let asking = async {
+        loop {
+            if reqwest::get(format!("http://{address}/readyz")).await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+    };
+    tokio::time::timeout(READY_WAIT_MAX, asking).await.is_ok()
+}
+
+fn announce(address: SocketAddr, data: &Path, env: &Env) {
+    println!("organizer  {}  {}", env.organizer.email, env.organizer.password);
+    println!("fan        {}  {}", env.fan.email, env.fan.password);
+    println!("settings   {}", data.join("env").display());
+    println!("docs       http://{address}/docs");
+    println!("ready http://{address}");
+}
+
+impl Up {
+    /// In order: the product, then what it stands on.
+    async fn stop(self) {
+        self.system.join().await;
+        self.ends.cancel();
+        self.tasks.wait().await;
+        futures::future::join_all(self.servers.iter().map(Server::stop)).await;
+    }
+}
