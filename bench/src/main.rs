@@ -1,3 +1,17 @@
-//! To be written: see the commits that follow.
+//! The benchmark: what the product does on this machine, beside what the machine can do, in one run.
 
-fn main() {}
+mod cli;
+mod error;
+mod load;
+mod machine;
+mod processes;
+mod product;
+mod report;
+mod run;
+mod scenarios;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}
