@@ -15,7 +15,7 @@ use async_nats::{
     },
 };
 use futures::{FutureExt, StreamExt};
-use journal::{Journal, Position, RecordedEvent};
+use journal::{Journal, Metadata, Position, RecordedEvent};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -123,6 +123,18 @@ impl Mirror {
         }
         let event = from_message(received)?;
         self.next = self.next.next();
+        trace(&event);
         Ok(event)
+    }
+}
+
+/// The trace of the request goes on here, where it is asked for.
+fn trace(event: &RecordedEvent) {
+    if tracing::enabled!(tracing::Level::DEBUG)
+        && let Ok(metadata) = serde_json::from_str::<Metadata>(&event.metadata)
+    {
+        let traceparent = metadata.traceparent.as_deref().unwrap_or_default();
+        let span = tracing::debug_span!("received", traceparent, correlation = %metadata.correlation);
+        span.in_scope(|| tracing::debug!(position = %event.position, event = %event.event_type, "from the mirror"));
     }
 }
