@@ -34,7 +34,7 @@ pub use journal::{Journal, JournalOptions, OpenError};
 pub use lease::{Lease, elect};
 pub use load::Loaded;
 pub use metadata::Metadata;
-pub use read::{history, last_position, read_after};
+pub use read::{history, last_position, read_after, state};
 pub use source::EventSource;
 pub use unit::UnitOfWork;
 pub use writer::{Committed, Ticket};

@@ -1,8 +1,12 @@
 //! The read side: an aggregate's state from its snapshot and the events after it, by way of postgres-es.
 
+use std::collections::HashMap;
+
 use aggregates::{AggregateType, Decide, Upcasters};
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
+use serde_json::Value;
+use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::{ReadError, Sequence};
@@ -54,6 +58,35 @@ pub(crate) async fn load<A: Decide>(
         state.apply(decode::<A>(upcasters, stored)?);
     }
     Ok(Loaded { state, sequence, snapshot })
+}
+
+/// The states of many aggregates, in one query; one that has no events is not among them.
+pub(crate) async fn load_many<A: Decide>(
+    pool: &PgPool,
+    upcasters: &Upcasters,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Loaded<A>>, ReadError> {
+    debug_assert!(!has_snapshots(A::KIND), "what has snapshots is loaded by itself");
+    let rows: Vec<(String, i64, String, String, Json<Value>)> = sqlx::query_as(
+        "SELECT aggregate_id, sequence, event_type, event_version, payload FROM events
+         WHERE aggregate_type = $1 AND aggregate_id = ANY($2) ORDER BY aggregate_id, sequence",
+    )
+    .bind(A::TYPE)
+    .bind(ids.iter().map(Uuid::to_string).collect::<Vec<_>>())
+    .fetch_all(pool)
+    .await?;
+    let mut loaded = HashMap::with_capacity(ids.len());
+    for (id, sequence, event_type, event_version, Json(payload)) in rows {
+        let key: Uuid = id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let sequence = Sequence(sequence.cast_unsigned());
+        let at = usize::try_from(sequence.0).unwrap_or(usize::MAX);
+        let stored = SerializedEvent::new(id, at, A::TYPE.to_owned(), event_type, event_version, payload, Value::Null);
+        let known =
+            loaded.entry(key).or_insert_with(|| Loaded { state: A::default(), sequence, snapshot: Sequence(0) });
+        known.state.apply(decode::<A>(upcasters, stored)?);
+        known.sequence = sequence;
+    }
+    Ok(loaded)
 }
 
 /// A stored event, upcast, as an event of `A`.

@@ -1,10 +1,11 @@
 //! Plain reads of the log.
 
-use aggregates::AggregateType;
+use aggregates::{AggregateType, Decide, Upcasters};
+use postgres_es::PostgresEventRepository;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{Position, ReadError, RecordedEvent};
+use crate::{Position, ReadError, RecordedEvent, load::load};
 
 /// The position of the last committed event; 0 where there is none.
 pub async fn last_position(pool: &PgPool) -> Result<Position, ReadError> {
@@ -28,4 +29,10 @@ pub async fn history(pool: &PgPool, aggregate: AggregateType, id: Uuid) -> Resul
     );
     let rows = sqlx::query(&sql).bind(aggregate.as_str()).bind(id.to_string()).fetch_all(pool).await?;
     Ok(rows.iter().map(RecordedEvent::from_row).collect::<Result<_, _>>()?)
+}
+
+/// An aggregate as its durable events have made it, for who only reads and has no journal open.
+pub async fn state<A: Decide>(pool: &PgPool, id: Uuid) -> Result<A, ReadError> {
+    let repository = PostgresEventRepository::new(pool.clone());
+    Ok(load::<A>(&repository, &Upcasters::current(), id).await?.state)
 }

@@ -1,16 +1,21 @@
 //! A unit of work: several commands to several aggregates, appended as one with an optional checkpoint.
 
-use std::{any::Any, collections::HashMap};
+use std::{
+    any::Any,
+    collections::{BTreeSet, HashMap},
+};
 
 use aggregates::{AggregateType, Decide};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::{
-    AppendError, CheckpointMove, ExecuteError, Journal, Metadata, ReadError, Ticket,
+    AppendError, CheckpointMove, ExecuteError, Journal, Metadata, ReadError, Sequence, Ticket,
     append::Append,
     cache::{Head, SlotGuard},
     execute::{Expect, note_snapshot},
+    journal::Inner,
+    load::{has_snapshots, load_many},
 };
 
 /// Aggregates locked by this unit, with what it has made of them so far. Dropped without [`UnitOfWork::enqueue`], it
@@ -61,6 +66,39 @@ impl UnitOfWork {
     /// The state of an aggregate in this unit; reading locks it until the unit ends.
     pub async fn state<A: Decide>(&mut self, id: Uuid) -> Result<&A, ReadError> {
         Ok(&self.stage::<A>(id, Expect::Any).await?.head.state)
+    }
+
+    /// Locks and reads many aggregates at once, so that the commands that follow need not ask Postgres one by one.
+    /// Aggregates that have snapshots are left to be read when they are needed.
+    pub async fn prepare<A: Decide>(&mut self, ids: &[Uuid]) -> Result<(), ReadError> {
+        if has_snapshots(A::KIND) {
+            return Ok(());
+        }
+        let mut unread = Vec::new();
+        for id in ids.iter().copied().collect::<BTreeSet<_>>() {
+            if self.staged.contains_key(&(A::KIND, id)) {
+                continue;
+            }
+            let mut slot = self.journal.inner.cache.slot::<A>(id).lock().await;
+            match slot.current().cloned() {
+                Some(head) => self.keep(slot, head, id),
+                None => unread.push((id, slot)),
+            }
+        }
+        // The slots are locked and know that they are empty: whatever is appended elsewhere from now on is news to them.
+        let missing: Vec<Uuid> = unread.iter().map(|(id, _)| *id).collect();
+        let Inner { pool, upcasters, .. } = &*self.journal.inner;
+        let generations: Vec<u64> = unread.iter().map(|(_, slot)| slot.generation()).collect();
+        let mut loaded =
+            if missing.is_empty() { HashMap::new() } else { load_many::<A>(pool, upcasters, &missing).await? };
+        for ((id, mut slot), generation) in unread.into_iter().zip(generations) {
+            let (state, sequence) =
+                loaded.remove(&id).map_or((A::default(), Sequence(0)), |known| (known.state, known.sequence));
+            let head = Head::new(state, sequence, Sequence(0), generation);
+            slot.set(head.clone());
+            self.keep(slot, head, id);
+        }
+        Ok(())
     }
 
     /// Decides `command` on the aggregate's state in this unit, and stages its events. Returns whether there are any.
@@ -128,10 +166,14 @@ impl UnitOfWork {
         if !self.staged.contains_key(&key) {
             let mut slot = self.journal.inner.cache.slot::<A>(id).lock().await;
             let head = self.journal.head(&mut slot, id, expect).await?;
-            self.append.decided_on.push(slot.built_on(&head));
-            self.staged.insert(key, Box::new(Stage { slot, head, id, changed: false }));
+            self.keep(slot, head, id);
         }
         Ok(staged_as::<A>(&mut self.staged, id))
+    }
+
+    fn keep<A: Decide>(&mut self, slot: SlotGuard<A>, head: Head<A>, id: Uuid) {
+        self.append.decided_on.push(slot.built_on(&head));
+        self.staged.insert((A::KIND, id), Box::new(Stage { slot, head, id, changed: false }));
     }
 }
 
