@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, System, http, telemetry,
+    Settings, System, http, status,
+    system::install_cryptography,
+    telemetry,
     up::{self, Signals},
 };
 
@@ -49,6 +51,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
         listen: SocketAddr,
     },
+    /// Show where the system stands: the log, who follows it how far, money, holds, processes.
+    Status(status::Options),
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Run the payment provider's simulator.
@@ -59,13 +63,19 @@ enum Command {
         /// Keep the books in this file; in memory without it.
         #[arg(long, value_name = "FILE")]
         books: Option<PathBuf>,
+        /// Tell of each change of a payment at this URL.
+        #[arg(long, value_name = "URL")]
+        webhook_url: Option<reqwest::Url>,
     },
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let Cli { command } = Cli::parse();
-    telemetry::log();
+    // A screen is no place for logs: what goes wrong is shown on it.
+    if !matches!(command, Command::Status(_)) {
+        telemetry::log();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the runtime does not start: {error}")),
@@ -74,8 +84,9 @@ pub fn run() -> ExitCode {
         match command {
             Command::Up { data, listen, no_demo } => up::run(&data, listen, !no_demo).await,
             Command::Serve { listen, .. } => serve(listen).await,
+            Command::Status(options) => status::run(options).await,
             Command::Openapi => openapi(),
-            Command::Provider { listen, books } => provider(listen, books).await,
+            Command::Provider { listen, books, webhook_url } => provider(listen, books, webhook_url).await,
         }
     })
 }
@@ -131,10 +142,17 @@ fn openapi() -> ExitCode {
     }
 }
 
-async fn provider(listen: SocketAddr, books: Option<PathBuf>) -> ExitCode {
+async fn provider(listen: SocketAddr, books: Option<PathBuf>, webhook_url: Option<reqwest::Url>) -> ExitCode {
     let simulator = match books.as_deref().map(Simulator::kept_in).transpose() {
         Ok(simulator) => simulator.unwrap_or_default(),
         Err(error) => return misused(&format!("--books: {error}")),
+    };
+    let simulator = match webhook_url {
+        Some(url) => {
+            install_cryptography();
+            simulator.webhook_url(url)
+        }
+        None => simulator,
     };
     let listener = match TcpListener::bind(listen).await {
         Ok(listener) => listener,

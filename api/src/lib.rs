@@ -5,9 +5,11 @@ pub mod cli;
 mod http;
 mod secret;
 mod settings;
+mod status;
 mod system;
 mod telemetry;
 mod up;
+mod vitals;
 mod wake;
 
 pub use settings::{Settings, SettingsError};

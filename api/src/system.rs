@@ -2,19 +2,22 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use chrono::Utc;
 use journal::{EventSource, Journal, JournalOptions, Position};
 use nats::{MirrorSource, Relay, StreamOptions};
-use payments::{Cashier, GuardOptions, Provider, TossProvider};
+use payments::{Cashier, GuardOptions, Metered, Provider, TossProvider, webhooks::Inbox};
 use projections::{ConcertViews, MyPage, Projection as _, Runner, TicketCounts};
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     accounts::{self, Accounts, Idempotency, Tokens},
     http::{self, Api, Health},
     settings::Settings,
     telemetry,
+    vitals::{self, Standstills, Subject},
     wake::Wake,
 };
 
@@ -39,6 +42,9 @@ pub enum SystemError {
     /// The provider's settings are wrong.
     #[error("PROVIDER_URL or PROVIDER_SECRET is wrong: {0}")]
     Provider(#[from] payments::toss::TossConfigError),
+    /// The table of webhooks cannot be used.
+    #[error("the webhooks of the payment provider cannot be stored: {0}")]
+    Webhooks(#[source] sqlx::Error),
     /// The address is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[source] std::io::Error),
@@ -67,19 +73,19 @@ impl System {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<Self, SystemError> {
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("a TLS provider was installed before");
-        }
+        install_cryptography();
         let address = listener.local_addr().map_err(SystemError::Listen)?;
         let metrics = telemetry::metrics();
-        let journal = Journal::open(settings.database, JournalOptions::default()).await?;
+        let (process, started_at) = (Uuid::new_v4(), Utc::now());
+        let database = settings.database.application_name(&vitals::session_name(process));
+        let journal = Journal::open(database, JournalOptions::default()).await?;
         let secret = match settings.secret {
             Some(secret) => secret,
             None => accounts::installation_secret(journal.pool()).await?.ok_or(SystemError::Secret)?,
         };
         let accounts = Accounts::open(journal.clone(), &secret).await?;
         let provider: Option<Arc<dyn Provider>> = match &settings.provider {
-            Some(config) => Some(Arc::new(TossProvider::new(config)?)),
+            Some(config) => Some(Arc::new(Metered(TossProvider::new(config)?))),
             None => None,
         };
         let (tasks, ends) = (TaskTracker::new(), CancellationToken::new());
@@ -102,14 +108,22 @@ impl System {
 
         tasks.spawn(relay.run(ends.clone()));
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
-        tasks.spawn(project(Runner::new(counts, mirror("ticket-counts"), journal.pool().clone()), ends.clone()));
-        tasks.spawn(project(Runner::new(mypage_writer, mirror("mypage"), journal.pool().clone()), ends.clone()));
+        let standstills = Standstills::default();
+        let runner = Runner::new(counts, mirror("ticket-counts"), journal.pool().clone());
+        tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
+        let runner = Runner::new(mypage_writer, mirror("mypage"), journal.pool().clone());
+        tasks.spawn(project("mypage", runner, standstills.clone(), ends.clone()));
         tasks.spawn(concerts.clone().run(Some(counts_progress.clone()), ends.clone()));
         tasks.spawn(wake.clone().run(journal.clone(), accounts.clone(), ends.clone()));
-        if let Some(provider) = &provider {
-            tasks.spawn(payments::due::run(journal.clone(), Arc::clone(provider), ends.clone()));
-        }
-        tasks.close();
+        let inbox = match &provider {
+            Some(provider) => {
+                let inbox = Inbox::open(&journal).await.map_err(SystemError::Webhooks)?;
+                let (journal, provider) = (journal.clone(), Arc::clone(provider));
+                tasks.spawn(payments::due::run_with(journal, provider, Some(inbox.clone()), ends.clone()));
+                Some(inbox)
+            }
+            None => None,
+        };
 
         let behalf = TaskTracker::new();
         let api = Api {
@@ -119,12 +133,16 @@ impl System {
             idempotency: Idempotency::new(journal.pool().clone(), &secret),
             concerts,
             mypage,
+            inbox,
             cashier: provider.map(|provider| Cashier::new(journal.clone(), provider, GuardOptions::default())),
             wake,
             health: Health { relay: relay_status, ticket_counts: counts_progress, metrics },
             tasks: behalf.clone(),
             stop,
         };
+        let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills };
+        tasks.spawn(vitals::keep(subject, ends.clone()));
+        tasks.close();
         let serving = tokio::spawn(http::serve(listener, api));
         Ok(Self { address, journal, accounts, serving, behalf, tasks, stop: ends })
     }
@@ -144,9 +162,22 @@ impl System {
     }
 }
 
+/// Every HTTP client of this process needs it, those without TLS too.
+pub(crate) fn install_cryptography() {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed before");
+    }
+}
+
 /// Runs a projection; one that needs a person stands still and says why, and the rest goes on.
-async fn project<P: projections::Projection>(runner: Runner<P>, stop: CancellationToken) {
+async fn project<P: projections::Projection>(
+    name: &'static str,
+    runner: Runner<P>,
+    standstills: Standstills,
+    stop: CancellationToken,
+) {
     if let Err(error) = runner.run(stop).await {
+        standstills.add(name, &error);
         tracing::error!(%error, "a projection stands still until somebody looks");
     }
 }

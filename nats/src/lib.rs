@@ -7,12 +7,16 @@ mod agreement;
 mod connect;
 mod consumer;
 mod envelope;
+mod extent;
 mod relay;
 mod stream;
+
+pub use async_nats::Client;
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
 pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
 pub use consumer::{Feed, MirrorSource};
 pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};
-pub use relay::{Halt, IN_FLIGHT_MAX, Relay, RelayState, RelayStatus};
+pub use extent::{ExtentError, mirrored_position};
+pub use relay::{Halt, IN_FLIGHT_MAX, LEASE, Relay, RelayState, RelayStatus};
 pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};

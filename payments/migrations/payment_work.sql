@@ -14,3 +14,10 @@ CREATE TABLE IF NOT EXISTS payment_work (
 
 -- What is due next.
 CREATE INDEX IF NOT EXISTS payment_work_due ON payment_work (due_at);
+
+-- How often the provider refused for certain. Each such refusal is remembered under its idempotency key, so the next try
+-- needs another one.
+ALTER TABLE payment_work ADD COLUMN IF NOT EXISTS refusals integer NOT NULL DEFAULT 0;
+
+-- When it was first due; unlike due_at it stays, so that somebody can see how long it has been waiting.
+ALTER TABLE payment_work ADD COLUMN IF NOT EXISTS since timestamptz NOT NULL DEFAULT now();

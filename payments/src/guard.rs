@@ -1,16 +1,14 @@
 //! What stands between our callers and a provider in trouble: a bound on calls at once, and a circuit breaker. Neither
 //! lets a try be written down that would not be made.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod breaker;
 
-use recloser::{AsyncRecloser, Recloser};
+use std::{sync::Arc, time::Duration};
+
 use tokio::{sync::Semaphore, time::timeout};
+
+use breaker::Breaker;
+pub use breaker::BreakerState;
 
 /// How long a try waits for one of the others to end: a crowd at a provider that answers is no trouble.
 const PLACE_WAIT_MAX: Duration = Duration::from_millis(250);
@@ -26,7 +24,7 @@ pub struct GuardOptions {
     pub failure_rate: f32,
     /// How long it stays open before it lets probes through.
     pub open_wait: Duration,
-    /// Probes that decide whether it closes again.
+    /// Probes at once, and how many of them decide whether it closes again.
     pub probes: usize,
 }
 
@@ -41,7 +39,7 @@ impl Default for GuardOptions {
 pub(crate) enum PutOff<E> {
     /// Too many at once.
     Full,
-    /// The breaker is open.
+    /// The breaker is open, or as many probes as it lets through are under way.
     Open,
     /// It was made and failed.
     Failed(E),
@@ -51,28 +49,22 @@ pub(crate) enum PutOff<E> {
 #[derive(Clone)]
 pub(crate) struct Guard {
     places: Arc<Semaphore>,
-    breaker: AsyncRecloser,
-    open: Arc<AtomicBool>,
+    breaker: Arc<Breaker>,
 }
 
 impl Guard {
     pub fn new(options: GuardOptions) -> Self {
-        let breaker = Recloser::custom()
-            .error_rate(options.failure_rate)
-            .closed_len(options.window_tries)
-            .half_open_len(options.probes)
-            .open_wait(options.open_wait)
-            .build();
-        Self {
-            places: Arc::new(Semaphore::new(options.at_once_max)),
-            breaker: AsyncRecloser::from(breaker),
-            open: Arc::new(AtomicBool::new(false)),
-        }
+        Self { places: Arc::new(Semaphore::new(options.at_once_max)), breaker: Arc::new(Breaker::new(options)) }
     }
 
-    /// Whether the last try was kept back by an open breaker.
+    /// What the breaker would do with a try that came now.
+    pub fn state(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// Whether a try that came now would be kept back.
     pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+        self.state() == BreakerState::Open
     }
 
     /// Makes a try, unless that would be of no use now. `counts` says which errors are the provider's trouble.
@@ -85,18 +77,12 @@ impl Guard {
             metrics::counter!("payments_put_off_total", "reason" => "full").increment(1);
             return Err(PutOff::Full);
         };
-        let outcome = self.breaker.call_with(counts, work).await;
-        let open = matches!(outcome, Err(recloser::Error::Rejected));
-        if self.open.swap(open, Ordering::Relaxed) != open {
-            tracing::warn!(open, "the circuit breaker before the payment provider has changed");
-        }
-        metrics::gauge!("payments_breaker_open").set(if open { 1.0 } else { 0.0 });
-        outcome.map_err(|error| match error {
-            recloser::Error::Rejected => {
-                metrics::counter!("payments_put_off_total", "reason" => "open").increment(1);
-                PutOff::Open
-            }
-            recloser::Error::Inner(error) => PutOff::Failed(error),
-        })
+        let Some(admitted) = self.breaker.admit() else {
+            metrics::counter!("payments_put_off_total", "reason" => "open").increment(1);
+            return Err(PutOff::Open);
+        };
+        let outcome = work.await;
+        admitted.ended(outcome.as_ref().is_err_and(counts));
+        outcome.map_err(PutOff::Failed)
     }
 }

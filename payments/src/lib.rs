@@ -8,12 +8,16 @@ mod cashier;
 pub mod due;
 mod guard;
 mod http;
+pub mod judge;
+mod metered;
 pub mod provider;
 pub mod simulator;
 pub mod toss;
+pub mod webhooks;
 
 pub use cashier::{Approval, ApproveError, Cashier};
-pub use guard::GuardOptions;
+pub use guard::{BreakerState, GuardOptions};
+pub use metered::Metered;
 pub use provider::{
     Cancel, Confirm, Doubt, Provider, ProviderCancel, ProviderError, ProviderPayment, ProviderResult, ProviderStatus,
 };

@@ -6,21 +6,21 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use aggregates::{
-    Booking, BookingCommand, BookingId, BookingStatus, Concert, ConcertEvent, Event, Payment, PaymentCommand,
-    PaymentId, PaymentStatus, concert::AllotmentState, payment::PaymentCancelReason,
+    Booking, BookingCommand, BookingId, Concert, ConcertEvent, Event, Payment, PaymentCommand, PaymentId,
+    concert::AllotmentState,
+    payment::PaymentCancelReason,
+    saga::{HoldVerdict, hold_verdict},
 };
 use chrono::{DateTime, Utc};
-use journal::{ExecuteError, Follower, Journal, Metadata, ReadError, UnitOfWork};
+use journal::{ExecuteError, Follower, Journal, Metadata};
 use uuid::Uuid;
 
-use crate::StepError;
+use crate::{Pace, StepError};
 
 /// Bookings expired in one unit of work, at most.
-const ROUND_MAX: usize = 500;
+const ROUND_MAX: usize = 250;
 /// Events read in one go, at most.
 const BATCH_EVENTS_MAX: usize = 4_096;
-/// After how long to look again at a hold that cannot expire yet: somebody is paying, or the payment is on its way.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait for the next deadline before looking whether the clock was set.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -30,13 +30,7 @@ pub struct Deadlines {
     follower: Follower,
     due: BinaryHeap<Reverse<(DateTime<Utc>, BookingId)>>,
     metadata: Metadata,
-}
-
-/// What a deadline that has come means for its booking.
-enum Verdict {
-    Expired,
-    NotYet(DateTime<Utc>),
-    Over,
+    pace: Option<Pace>,
 }
 
 impl Deadlines {
@@ -52,11 +46,20 @@ impl Deadlines {
         for id in concerts.iter().filter_map(|id| id.parse::<Uuid>().ok()) {
             let concert = journal.load::<Concert>(id).await?.state;
             let held = concert.allotments().filter(|(_, allotment)| allotment.state == AllotmentState::Held);
-            // When they end is in their payments, looked at when there is time.
-            due.extend(held.map(|(booking, _)| Reverse((DateTime::UNIX_EPOCH, booking))));
+            // One of which it is not known is looked at when there is time: its payment says more.
+            due.extend(
+                held.map(|(booking, allotment)| {
+                    Reverse((allotment.held_until.unwrap_or(DateTime::UNIX_EPOCH), booking))
+                }),
+            );
         }
         let metadata = Metadata::of_request("saga", "hold-deadline");
-        Ok(Self { journal: journal.clone(), follower, due, metadata })
+        Ok(Self { journal: journal.clone(), follower, due, metadata, pace: None })
+    }
+
+    /// With each round waiting for the saga to have seen the one before.
+    pub fn at(self, pace: Pace) -> Self {
+        Self { pace: Some(pace), ..self }
     }
 
     /// Expires holds at their deadlines, for ever.
@@ -71,6 +74,7 @@ impl Deadlines {
     /// Takes in new holds, or expires a round of what is due, whichever comes first.
     pub async fn step(&mut self) -> Result<(), StepError> {
         let now = Utc::now();
+        self.tell(now);
         let wait = self.due.peek().map_or(WAIT_MAX, |Reverse((at, _))| (*at - now).to_std().unwrap_or_default());
         tokio::select! {
             biased;
@@ -90,6 +94,14 @@ impl Deadlines {
             }
             () = tokio::time::sleep(wait.min(WAIT_MAX)) => self.round().await,
         }
+    }
+
+    /// How many deadlines are to come, and by how long the next one is overdue.
+    #[expect(clippy::cast_precision_loss, reason = "holds and milliseconds are far below 2^52")]
+    fn tell(&self, now: DateTime<Utc>) {
+        let overdue = self.due.peek().map_or(0, |Reverse((at, _))| (now - *at).num_milliseconds().max(0));
+        metrics::gauge!("holds_waiting").set(self.due.len() as f64);
+        metrics::gauge!("holds_overdue_seconds").set(overdue as f64 / 1_000.0);
     }
 
     /// Expires what is due now, [`ROUND_MAX`] at most, as one unit of work.
@@ -122,19 +134,22 @@ impl Deadlines {
     }
 
     async fn expire(
-        &self,
+        &mut self,
         bookings: &[BookingId],
         now: DateTime<Utc>,
     ) -> Result<Vec<(DateTime<Utc>, BookingId)>, StepError> {
         let mut unit = self.journal.unit().await;
+        unit.prepare::<Booking>(&bookings.iter().map(|booking| booking.0).collect::<Vec<_>>()).await?;
+        unit.prepare::<Payment>(&bookings.iter().map(|booking| PaymentId::of(*booking).0).collect::<Vec<_>>()).await?;
         let mut again = Vec::new();
         for booking in bookings {
-            match verdict(&mut unit, *booking, now).await? {
-                Verdict::Over => {}
-                Verdict::NotYet(at) => again.push((at, *booking)),
-                Verdict::Expired => {
+            let payment = PaymentId::of(*booking);
+            let paying = unit.state::<Payment>(payment.0).await?.clone();
+            match hold_verdict(unit.state::<Booking>(booking.0).await?, &paying, now) {
+                HoldVerdict::Over => {}
+                HoldVerdict::NotBefore(at) => again.push((at, *booking)),
+                HoldVerdict::Expire => {
                     // Both in one unit: a try to pay that another process makes at this moment conflicts with it.
-                    let payment = PaymentId::of(*booking);
                     let cancel = PaymentCommand::Cancel { reason: PaymentCancelReason::BookingExpired };
                     refusal(unit.execute::<Booking>(booking.0, BookingCommand::Expire, &self.metadata).await)?;
                     refusal(unit.execute::<Payment>(payment.0, cancel, &self.metadata).await)?;
@@ -142,27 +157,13 @@ impl Deadlines {
             }
         }
         // Also where nothing expired: what was seen may have been on its way only, and not have arrived.
-        unit.enqueue(None).await?.committed().await?;
+        let expired = unit.events() > 0;
+        let done = unit.enqueue(None).await?.committed().await?;
+        if expired && let Some(pace) = &mut self.pace {
+            pace.reached(done.last).await;
+        }
         Ok(again)
     }
-}
-
-async fn verdict(unit: &mut UnitOfWork, booking: BookingId, now: DateTime<Utc>) -> Result<Verdict, ReadError> {
-    if unit.state::<Booking>(booking.0).await?.status() != Some(BookingStatus::BookingRequested) {
-        return Ok(Verdict::Over);
-    }
-    let payment = unit.state::<Payment>(PaymentId::of(booking).0).await?;
-    let later = now + LOOK_AGAIN;
-    Ok(match (payment.request(), payment.status()) {
-        (Some(request), Some(PaymentStatus::PaymentRequested)) if request.expires_at > now => {
-            Verdict::NotYet(request.expires_at)
-        }
-        (_, Some(PaymentStatus::PaymentRequested)) if payment.in_flight().is_some() => Verdict::NotYet(later),
-        (_, Some(PaymentStatus::PaymentRequested)) => Verdict::Expired,
-        // Paid: the booking is about to be approved.
-        (_, Some(PaymentStatus::PaymentApproved | PaymentStatus::PaymentCanceled)) => Verdict::Over,
-        (_, None) => Verdict::NotYet(later),
-    })
 }
 
 /// Neither command is ever refused; should one be, the round fails and says why.

@@ -37,8 +37,8 @@ pub enum StepError {
     /// What follows could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The checkpoint could not be read.
-    #[error("the saga's checkpoint cannot be read: {0}")]
+    /// A checkpoint or the progress of a cancellation could not be read or written.
+    #[error("the saga's own tables cannot be read or written: {0}")]
     Checkpoint(#[from] sqlx::Error),
     /// The database was restored from a backup that is older than the checkpoint.
     #[error("the saga has come to {checkpoint}, but the log ends at {head}: was the database restored in part?")]
@@ -67,6 +67,9 @@ impl Saga {
         if at > head {
             return Err(StepError::AheadOfLog { checkpoint: at, head });
         }
+        // What an earlier saga wrote with its checkpoint must have been seen before anything is decided: a payment that
+        // is remembered as not there could be one that was requested a moment ago.
+        journal.reached(head).await;
         Ok(Self {
             journal: journal.clone(),
             follower: journal.follow(at),

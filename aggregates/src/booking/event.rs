@@ -82,4 +82,6 @@ pub enum CancelReason {
     ByOrganizer,
     /// Its concert was cancelled.
     ConcertCanceled,
+    /// Somebody gave all its money back at the provider, past us.
+    RefundedByProvider,
 }

@@ -67,6 +67,19 @@ pub struct Allotment {
     pub qty: Qty,
     /// What became of it.
     pub state: AllotmentState,
+    /// Until when the tickets are set aside, unless that is put off; `None` where none are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_until: Option<DateTime<Utc>>,
+}
+
+impl Allotment {
+    /// Whether the booking has tickets now.
+    pub const fn has_tickets(&self) -> bool {
+        match self.state {
+            AllotmentState::Held | AllotmentState::Sold => true,
+            AllotmentState::Released | AllotmentState::Refused => false,
+        }
+    }
 }
 
 /// What became of a booking's request for tickets.
@@ -135,27 +148,31 @@ impl Concert {
                 });
             }
             ConcertEvent::CapacityChanged { capacity, .. } => self.counts.capacity = capacity,
-            ConcertEvent::TicketsHeld { booking_id, qty, .. } => {
+            ConcertEvent::TicketsHeld { booking_id, qty, expires_at, .. } => {
                 self.counts.held += qty.get();
-                self.allotments.insert(booking_id, Allotment { qty, state: AllotmentState::Held });
+                self.allot(booking_id, qty, AllotmentState::Held, Some(expires_at));
             }
             ConcertEvent::TicketsRefused { booking_id, qty, .. } => {
-                self.allotments.insert(booking_id, Allotment { qty, state: AllotmentState::Refused });
+                self.allot(booking_id, qty, AllotmentState::Refused, None);
             }
             ConcertEvent::TicketsSold { booking_id, qty, .. } => {
                 self.counts.held -= qty.get();
                 self.counts.sold += qty.get();
-                self.allotments.insert(booking_id, Allotment { qty, state: AllotmentState::Sold });
+                self.allot(booking_id, qty, AllotmentState::Sold, None);
             }
             ConcertEvent::TicketsReleased { booking_id, qty, was, .. } => {
                 match was {
                     Allotted::Held => self.counts.held -= qty.get(),
                     Allotted::Sold => self.counts.sold -= qty.get(),
                 }
-                self.allotments.insert(booking_id, Allotment { qty, state: AllotmentState::Released });
+                self.allot(booking_id, qty, AllotmentState::Released, None);
             }
             ConcertEvent::ConcertCanceled { .. } => self.canceled = true,
         }
+    }
+
+    fn allot(&mut self, booking: BookingId, qty: Qty, state: AllotmentState, held_until: Option<DateTime<Utc>>) {
+        self.allotments.insert(booking, Allotment { qty, state, held_until });
     }
 }
 

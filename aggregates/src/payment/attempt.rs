@@ -39,8 +39,8 @@ impl Payment {
             let same = attempt.attempt_id == attempt_id;
             return if same { Ok(Vec::new()) } else { Err(PaymentError::AttemptInFlight(attempt.attempt_id)) };
         }
-        if now >= requested.request.expires_at {
-            return Err(PaymentError::Expired(requested.request.expires_at));
+        if now >= requested.expires_at {
+            return Err(PaymentError::Expired(requested.expires_at));
         }
         let declined = requested.refused.iter().filter(|refused| refused.code.is_some()).count();
         if declined >= DECLINES_MAX || requested.refused.len() >= ATTEMPTS_MAX {

@@ -22,7 +22,7 @@ pub struct Request {
     pub qty: Qty,
     /// How much.
     pub amount: Money,
-    /// Until when.
+    /// Until when, unless it is put off.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -51,6 +51,11 @@ pub enum PaymentCommand {
     Cancel {
         /// Why.
         reason: PaymentCancelReason,
+    },
+    /// Give whoever was sent away by an overloaded provider time for another try.
+    PutOff {
+        /// The time now.
+        now: DateTime<Utc>,
     },
     /// Note that the money went back.
     Refunded,
@@ -124,6 +129,7 @@ impl Payment {
             PaymentCommand::Attempt { attempt_id, payment_key, now } => self.attempt(attempt_id, payment_key, now),
             PaymentCommand::Settle { attempt_id, outcome } => self.settle(attempt_id, outcome),
             PaymentCommand::Cancel { reason } => Ok(self.cancel(reason)),
+            PaymentCommand::PutOff { now } => self.put_off(now),
             PaymentCommand::Refunded => self.refunded(),
         }
     }

@@ -63,6 +63,15 @@ pub enum PaymentEvent {
         /// How we know.
         reason: String,
     },
+    /// Whoever wanted to pay was sent away for a moment, because the provider is overloaded, and has more time for it.
+    PaymentPutOff {
+        /// Which payment.
+        payment_id: PaymentId,
+        /// For which booking.
+        booking_id: BookingId,
+        /// Until when it can be paid now.
+        expires_at: DateTime<Utc>,
+    },
     /// The money is ours.
     PaymentApproved {
         /// Which payment.

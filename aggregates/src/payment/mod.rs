@@ -4,6 +4,7 @@ mod attempt;
 mod cancel;
 mod command;
 mod event;
+mod put_off;
 mod refund;
 mod request;
 mod settle;
@@ -12,6 +13,7 @@ mod state;
 pub use attempt::{ATTEMPTS_MAX, DECLINES_MAX, PAYMENT_KEY_CHARS_MAX, is_payment_key};
 pub use command::{Outcome, PaymentCommand, PaymentError, Request};
 pub use event::{PaymentCancelReason, PaymentEvent};
+pub use put_off::{PUT_OFF_GRACE, PUT_OFF_MAX};
 pub use state::{Approved, Attempt, Payment, PaymentStatus, Refused};
 
 crate::decide::aggregate!(
@@ -24,6 +26,7 @@ crate::decide::aggregate!(
         PaymentAttempted,
         PaymentDeclined,
         PaymentAttemptAbandoned,
+        PaymentPutOff,
         PaymentApproved,
         PaymentCancelRequested,
         PaymentCanceled,

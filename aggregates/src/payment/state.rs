@@ -16,6 +16,8 @@ pub struct Payment(pub(super) Option<Requested>);
 pub(super) struct Requested {
     pub request: Request,
     pub status: PaymentStatus,
+    /// Until when it can be paid: as requested, or put off since.
+    pub expires_at: DateTime<Utc>,
     pub in_flight: Option<Attempt>,
     pub approved: Option<Approved>,
     /// It shall end as soon as it can.
@@ -96,6 +98,11 @@ impl Payment {
         self.0.as_ref().map(|requested| requested.status)
     }
 
+    /// Until when it can be paid; `None` where there is no such payment.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.as_ref().map(|requested| requested.expires_at)
+    }
+
     /// The try whose outcome is not known.
     pub fn in_flight(&self) -> Option<&Attempt> {
         self.0.as_ref().and_then(|requested| requested.in_flight.as_ref())
@@ -139,6 +146,7 @@ impl Payment {
             self.0 = Some(Requested {
                 request: Request { payment_id, booking_id, concert_id, user_id, qty, amount, expires_at },
                 status: PaymentStatus::PaymentRequested,
+                expires_at,
                 in_flight: None,
                 approved: None,
                 ending: false,
@@ -160,6 +168,7 @@ impl Payment {
                 requested.in_flight = None;
                 requested.refused.push(Refused { attempt_id, code: None, message: reason });
             }
+            PaymentEvent::PaymentPutOff { expires_at, .. } => requested.expires_at = expires_at,
             PaymentEvent::PaymentApproved { attempt_id, payment_key, approved_at, .. } => {
                 requested.in_flight = None;
                 requested.status = PaymentStatus::PaymentApproved;

@@ -50,6 +50,7 @@ pub fn booking_of(event: &Event) -> Option<BookingId> {
             | PaymentEvent::PaymentAttempted { .. }
             | PaymentEvent::PaymentDeclined { .. }
             | PaymentEvent::PaymentAttemptAbandoned { .. }
+            | PaymentEvent::PaymentPutOff { .. }
             | PaymentEvent::PaymentCancelRequested { .. },
         )
         | Event::User(_) => None,
@@ -127,6 +128,7 @@ fn on_payment(event: &PaymentEvent, booking: &Booking) -> Vec<Command> {
         | PaymentEvent::PaymentAttempted { .. }
         | PaymentEvent::PaymentDeclined { .. }
         | PaymentEvent::PaymentAttemptAbandoned { .. }
+        | PaymentEvent::PaymentPutOff { .. }
         | PaymentEvent::PaymentCancelRequested { .. } => Vec::new(),
     }
 }

@@ -97,7 +97,7 @@ impl Standing {
             payment_id: PaymentId::of(booking_id).0,
             payment_status: self.payment.status().map(aggregates::PaymentStatus::as_str),
             amount: self.payment.request().map(|request| request.amount.into()),
-            expires_at: self.payment.request().map(|request| request.expires_at),
+            expires_at: self.payment.expires_at(),
         }
     }
 }

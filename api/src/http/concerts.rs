@@ -293,6 +293,28 @@ pub(super) async fn change(
     Ok(At(position, Json(ConcertAnswer::of_state(terms, concert.counts(), concert.is_canceled()))))
 }
 
+/// Call a concert off: every booking is cancelled and refunded, in the background.
+///
+/// The answer comes at once. No ticket is held for anybody from then on; bookings that have some are cancelled one after
+/// the other, and their money goes back as fast as the payment provider takes it. Again: the same answer, no effect.
+#[utoipa::path(delete, path = "/concerts/{id}", tag = "concerts", params(("id" = Uuid, Path)), security(("token" = [])), responses(
+    (status = 200, description = "called off, now or before", body = ConcertAnswer),
+    (status = 403, description = "not an organizer, or not this one's", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
+))]
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Organizer(organizer): Organizer,
+    trail: Trail,
+    Id(id): Id,
+) -> Result<At<Json<ConcertAnswer>>, Problem> {
+    owned(&api.journal.load::<Concert>(id).await?.state, organizer)?;
+    let done = api.journal.execute::<Concert>(id, ConcertCommand::Cancel, &trail.metadata(organizer)).await;
+    let done = done.map_err(|error| Problem::of_command(error, refused))?;
+    let terms = done.state.terms().ok_or_else(|| Problem::not_found("concert"))?;
+    Ok(At(done.position, Json(ConcertAnswer::of_state(terms, done.state.counts(), true))))
+}
+
 fn owned(concert: &Concert, organizer: UserId) -> Result<(), Problem> {
     let terms = concert.terms().ok_or_else(|| Problem::not_found("concert"))?;
     if terms.organizer_id == organizer {

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use nats::RelayState;
+use payments::BreakerState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,7 +33,8 @@ pub(super) struct Readiness {
     relay_position: u64,
     ticket_counts_position: u64,
     mypage_position: u64,
-    /// `open` to the provider, `put off` by the circuit breaker, or `not configured`.
+    /// `open` to the provider, `put off` by the circuit breaker, `half-open` when that lets some through to see how they
+    /// fare, or `not configured`.
     payments: &'static str,
 }
 
@@ -74,8 +76,11 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
         mypage_position: mypage.0,
         payments: match &api.cashier {
             None => "not configured",
-            Some(cashier) if cashier.is_breaker_open() => "put off",
-            Some(_) => "open",
+            Some(cashier) => match cashier.breaker() {
+                BreakerState::Closed => "open",
+                BreakerState::Open => "put off",
+                BreakerState::HalfOpen => "half-open",
+            },
         },
     };
     let code = if serves { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -102,6 +107,10 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     ::metrics::counter!("journal_cache_misses_total").absolute(misses);
     gauge("ticket_counts_position", api.health.ticket_counts.position().0);
     gauge("mypage_position", api.mypage.position().0);
+    if let Some(cashier) = &api.cashier {
+        // The gauge of the breaker is set when somebody looks: that its time is up is no event.
+        cashier.breaker();
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.health.metrics.render()).into_response()
 }
 

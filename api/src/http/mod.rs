@@ -16,6 +16,7 @@ mod router;
 mod sessions;
 mod state;
 mod users;
+mod webhooks;
 
 pub(crate) use openapi::document;
 pub(crate) use router::serve;

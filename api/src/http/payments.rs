@@ -51,7 +51,7 @@ pub(super) struct PaymentAnswer {
 
 impl PaymentAnswer {
     fn of(payment: &Payment) -> Option<Self> {
-        let (request, status) = (payment.request()?, payment.status()?);
+        let (request, status, expires_at) = (payment.request()?, payment.status()?, payment.expires_at()?);
         Some(Self {
             payment_id: request.payment_id.0,
             booking_id: request.booking_id.0,
@@ -60,7 +60,7 @@ impl PaymentAnswer {
             qty: request.qty.get(),
             status: status.as_str(),
             amount: request.amount.into(),
-            expires_at: request.expires_at,
+            expires_at,
             approved_at: payment.approved().map(|approved| approved.approved_at),
             in_flight: payment.in_flight().is_some(),
             refund_due: payment.refund_due().is_some(),

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use journal::{AppendError, ExecuteError, Position, ReadError};
+use payments::webhooks::InboxError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -228,6 +229,15 @@ impl From<KeyReused> for Problem {
         match error {
             KeyReused::OtherBody => Self::new(Kind::IdempotencyKeyReused, error.to_string()),
             KeyReused::Database(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<InboxError> for Problem {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::WrongShape(wrong) => Self::field(wrong.field, wrong.detail),
+            InboxError::Late | InboxError::Database(_) => Self::unavailable(&error),
         }
     }
 }

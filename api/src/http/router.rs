@@ -21,7 +21,7 @@ use super::{
     problem::{Kind, Problem},
     sessions,
     state::Api,
-    users,
+    users, webhooks,
 };
 
 /// Where the documentation is.
@@ -36,12 +36,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(users::read, users::erase))
         .routes(routes!(sessions::create))
         .routes(routes!(concerts::create, concerts::list))
-        .routes(routes!(concerts::read, concerts::change))
+        .routes(routes!(concerts::read, concerts::change, concerts::cancel))
         .routes(routes!(live::tickets))
         .routes(routes!(bookings::create))
         .routes(routes!(bookings::read, bookings::cancel))
         .routes(routes!(payments::read))
         .routes(routes!(payments::approve))
+        .routes(routes!(webhooks::toss))
         .routes(routes!(histories::list))
         .routes(routes!(histories::of_user))
         .routes(routes!(health::live))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use journal::Journal;
 use nats::RelayStatus;
-use payments::Cashier;
+use payments::{Cashier, webhooks::Inbox};
 use projections::{ConcertViews, MyPage, Progress};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,6 +25,8 @@ pub(crate) struct Api {
     pub mypage: MyPage,
     /// `None` where no payment provider is configured.
     pub cashier: Option<Cashier>,
+    /// Where the provider's webhooks go; `None` as well there.
+    pub inbox: Option<Inbox>,
     pub wake: Wake,
     pub health: Health,
     /// Work that goes on when its caller is gone, finished before the process ends.

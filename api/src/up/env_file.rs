@@ -48,10 +48,11 @@ impl Env {
     }
 }
 
-fn value(text: &str, name: &str) -> Option<String> {
+/// The value of `name` in the text of such a file.
+pub(crate) fn value(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-    let value = line.trim_matches('\'');
-    (!value.is_empty()).then(|| value.to_owned())
+    let value = line.strip_prefix('\'').and_then(|line| line.strip_suffix('\'')).unwrap_or(line);
+    (!value.is_empty()).then(|| value.replace(r"'\''", "'"))
 }
 
 fn password() -> String {

@@ -6,7 +6,7 @@ mod keep;
 mod signals;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -25,8 +25,9 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use demo::organizer;
+pub(crate) use env_file::value as env_value;
 
-use crate::{Settings, System, cli, secret::Secret};
+use crate::{Settings, System, cli, secret::Secret, system::install_cryptography};
 
 /// How long the system may take to answer that it is ready.
 const READY_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -101,7 +102,8 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
 
     let provider = TcpListener::bind("127.0.0.1:0").await?;
     let provider_url = format!("http://{}", provider.local_addr()?);
-    let books = Simulator::kept_in(&data.join("provider.jsonl"))?;
+    let books = Simulator::kept_in(&data.join("provider.jsonl"))?.webhook_url(webhook_url(listener.local_addr()?)?);
+    install_cryptography();
     tasks.spawn(keep::provider(simulator::serve(provider, books, ends.clone())));
     tasks.close();
 
@@ -136,6 +138,14 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
     }
     announce(address, &data, &env);
     Ok(Up { system, servers, tasks, ends })
+}
+
+/// Where this system takes webhooks of its own provider.
+fn webhook_url(mut address: SocketAddr) -> Result<reqwest::Url, AnyError> {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(format!("http://{address}/payments/webhooks/toss").parse()?)
 }
 
 /// Asks `/readyz` until it answers 200, within a bound.

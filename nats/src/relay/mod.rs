@@ -20,8 +20,8 @@ use self::{
 };
 use crate::{StreamOptions, stream::STREAM};
 
-/// The name under which relays are elected.
-const ELECTION: &str = "relay";
+/// The office that a relay is elected to.
+pub const LEASE: &str = "relay";
 /// First pause after a failure; it doubles with each that follows without progress.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// Longest pause between two tries; they never end.
@@ -60,7 +60,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         loop {
             self.status.set_state(RelayState::Standby);
-            let Some(mut lease) = elect(self.journal.connect_options(), ELECTION, &stop).await else { return };
+            let Some(mut lease) = elect(self.journal.connect_options(), LEASE, &stop).await else { return };
             let ended = tokio::select! {
                 ended = self.publish_until(&stop) => Some(ended),
                 () = lease.lost() => None,

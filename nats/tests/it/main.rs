@@ -5,6 +5,7 @@ mod connecting;
 mod divergence;
 mod election;
 mod envelope;
+mod extent;
 mod relay;
 mod source;
 mod source_doubts;

@@ -2,16 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aggregates::{Event, PaymentEvent, PaymentId};
+use aggregates::{Event, PaymentId};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use journal::{Follower, Journal, RecordedEvent, checkpoint};
 use sqlx::{Executor as _, PgPool};
 
-use super::{
-    DueError, Kind,
-    attend::{BUYER_SESSION, SETTLE_AFTER},
-};
+use super::{DueError, Kind};
+use crate::judge;
 
 /// The checkpoint in the journal.
 pub const CHECKPOINT: &str = "payment-work.v1";
@@ -88,9 +86,10 @@ impl Notes {
                 due.iter().map(|((payment, kind), _)| (payment.0, kind.as_str())).unzip();
             let times: Vec<_> = due.iter().filter_map(|(_, at)| *at).collect();
             sqlx::query(
-                "INSERT INTO payment_work AS known (payment_id, kind, due_at)
-                 SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[])
-                 ON CONFLICT (payment_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at",
+                "INSERT INTO payment_work AS known (payment_id, kind, due_at, since)
+                 SELECT payment_id, kind, at, at
+                 FROM UNNEST($1::uuid[], $2::text[], $3::timestamptz[]) AS due (payment_id, kind, at)
+                 ON CONFLICT (payment_id, kind) DO UPDATE SET due_at = EXCLUDED.due_at, since = EXCLUDED.since",
             )
             .bind(payments)
             .bind(kinds)
@@ -109,33 +108,12 @@ impl Notes {
                 .decode(self.journal.upcasters())
                 .map_err(|source| DueError::Decode { position: event.position, source })?;
             if let Event::Payment(decoded) = decoded {
-                note(&mut work, PaymentId(event.aggregate_id), &decoded, event.recorded_at);
+                let payment = PaymentId(event.aggregate_id);
+                for (kind, after) in judge::work_after(&decoded) {
+                    work.insert((payment, *kind), after.map(|after| event.recorded_at + after));
+                }
             }
         }
         Ok(work)
-    }
-}
-
-fn note(work: &mut Work, payment: PaymentId, event: &PaymentEvent, at: DateTime<Utc>) {
-    let mut due = |kind, at| work.insert((payment, kind), at);
-    match event {
-        PaymentEvent::PaymentRequested { .. } => {}
-        PaymentEvent::PaymentAttempted { .. } => {
-            due(Kind::Settle, Some(at + SETTLE_AFTER));
-        }
-        PaymentEvent::PaymentDeclined { .. } | PaymentEvent::PaymentApproved { .. } => {
-            due(Kind::Settle, None);
-        }
-        PaymentEvent::PaymentAttemptAbandoned { .. } => {
-            due(Kind::Settle, None);
-            due(Kind::Verify, Some(at + BUYER_SESSION));
-        }
-        PaymentEvent::PaymentCancelRequested { .. } => {
-            due(Kind::Refund, Some(at));
-        }
-        PaymentEvent::PaymentCanceled { .. } => {
-            due(Kind::Settle, None);
-            due(Kind::Refund, None);
-        }
     }
 }

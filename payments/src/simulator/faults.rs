@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
 
@@ -26,8 +26,13 @@ pub struct Faults {
     /// The share of confirmations and cancellations that are carried out, but whose connection is then dropped without an
     /// answer; 0 to 1.
     pub lose_answer_rate: f64,
+    /// The share of confirmations and cancellations that are carried out only at the end of their latency, whether their
+    /// caller still waits or not; the others are carried out at once, and the latency is their answer's. 0 to 1.
+    pub late_effect_rate: f64,
     /// How many times more each webhook is sent.
     pub duplicate_webhooks: u64,
+    /// Each webhook is held back for a while that differs, so that they arrive in another order.
+    pub reorder_webhooks: bool,
     /// Every call is answered with 503, without any effect.
     pub down: bool,
 }
@@ -43,6 +48,8 @@ pub(super) struct Fate {
     pub declines: bool,
     /// The answer is dropped, where an effect is behind it.
     pub loses_answer: bool,
+    /// The effect comes after the latency, where there is one.
+    pub comes_late: bool,
 }
 
 impl Faults {
@@ -55,11 +62,21 @@ impl Faults {
                 "failRate" => Self { fail_rate: rate(name, value)?, ..faults },
                 "declineRate" => Self { decline_rate: rate(name, value)?, ..faults },
                 "loseAnswerRate" => Self { lose_answer_rate: rate(name, value)?, ..faults },
+                "lateEffectRate" => Self { late_effect_rate: rate(name, value)?, ..faults },
                 "duplicateWebhooks" => Self { duplicate_webhooks: duplicates(name, value)?, ..faults },
-                "down" => Self { down: value.as_bool().ok_or_else(|| format!("{name} must be a boolean"))?, ..faults },
+                "reorderWebhooks" => Self { reorder_webhooks: switch(name, value)?, ..faults },
+                "down" => Self { down: switch(name, value)?, ..faults },
                 other => return Err(format!("unknown field: {other}")),
             })
         })
+    }
+
+    /// All of them, as a change.
+    pub(super) fn to_map(self) -> Map<String, Value> {
+        match json!(self) {
+            Value::Object(map) => map,
+            other => unreachable!("a struct with named fields is an object: {other}"),
+        }
     }
 
     /// Throws the dice for one call.
@@ -72,6 +89,7 @@ impl Faults {
             fault,
             declines: rand::random_bool(self.decline_rate),
             loses_answer: rand::random_bool(self.lose_answer_rate),
+            comes_late: rand::random_bool(self.late_effect_rate),
         }
     }
 }
@@ -81,6 +99,10 @@ fn rate(name: &str, value: &Value) -> Result<f64, String> {
         .as_f64()
         .filter(|rate| (0.0..=1.0).contains(rate))
         .ok_or_else(|| format!("{name} must be a number from 0 to 1"))
+}
+
+fn switch(name: &str, value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| format!("{name} must be a boolean"))
 }
 
 fn duplicates(name: &str, value: &Value) -> Result<u64, String> {
@@ -103,8 +125,6 @@ fn latency(name: &str, value: &Value) -> Result<[u64; 2], String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn changed(change: &Value) -> Result<Faults, String> {
@@ -119,6 +139,17 @@ mod tests {
     }
 
     #[test]
+    fn all_of_them_are_a_change_to_themselves() {
+        let change = json!({
+            "latencyMs": [1, 2], "failRate": 0.1, "declineRate": 0.2, "loseAnswerRate": 0.3, "lateEffectRate": 0.4,
+            "duplicateWebhooks": 5, "reorderWebhooks": true, "down": true,
+        });
+        let faults = changed(&change).unwrap();
+        assert_eq!(Value::Object(faults.to_map()), change);
+        assert_eq!(Faults::default().changed(&faults.to_map()), Ok(faults));
+    }
+
+    #[test]
     fn what_is_no_fault_is_named() {
         for (change, name) in [
             (json!({"latencyMs": 5}), "latencyMs"),
@@ -128,7 +159,9 @@ mod tests {
             (json!({"failRate": "1"}), "failRate"),
             (json!({"declineRate": 1.1}), "declineRate"),
             (json!({"loseAnswerRate": -0.1}), "loseAnswerRate"),
+            (json!({"lateEffectRate": 2}), "lateEffectRate"),
             (json!({"duplicateWebhooks": 1.5}), "duplicateWebhooks"),
+            (json!({"reorderWebhooks": 1}), "reorderWebhooks"),
             (json!({"down": 1}), "down"),
             (json!({"down": null}), "down"),
             (json!({"failrate": 1}), "failrate"),

@@ -55,6 +55,8 @@ pub(super) struct GiveBack {
     pub payment_key: String,
     /// In minor units; all that is left if none.
     pub amount: Option<u64>,
+    /// What the caller takes to be left, in minor units, if it says so.
+    pub balance: Option<u64>,
     pub reason: String,
     pub at: DateTime<Utc>,
 }
@@ -67,6 +69,16 @@ pub(super) enum Change {
     Payment(Record),
     /// Money back from the payment of this key.
     Refund { key: Arc<str>, refund: Refund },
+}
+
+impl Change {
+    /// Which payment changes.
+    pub fn payment_key(&self) -> &Arc<str> {
+        match self {
+            Self::Payment(record) => &record.key,
+            Self::Refund { key, .. } => key,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -143,6 +155,9 @@ impl Ledger {
         let record = self.by_key(&wanted.payment_key)?;
         let amount = wanted.amount.unwrap_or_else(|| record.balance());
         record.refundable(amount)?;
+        if wanted.balance.is_some_and(|balance| balance != record.balance()) {
+            return Err(Refusal::OtherBalance);
+        }
         let refund = Refund { amount, reason: wanted.reason, at: wanted.at, transaction: Uuid::new_v4() };
         Ok(Change::Refund { key: record.key.clone(), refund })
     }

@@ -1,5 +1,7 @@
 //! What a call says, checked in form.
 
+use std::sync::Arc;
+
 use aggregates::{Currency, Money};
 use axum::{body::Bytes, http::HeaderMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -32,6 +34,7 @@ struct ConfirmBody {
 struct CancelBody {
     cancel_reason: String,
     cancel_amount: Option<Number>,
+    refundable_amount: Option<Number>,
 }
 
 /// The body of `POST /v1/payments/confirm`.
@@ -55,8 +58,18 @@ pub(super) fn give_back(payment_key: String, currency: Currency, body: &Bytes) -
     if !(1..=CANCEL_REASON_CHARS_MAX).contains(&body.cancel_reason.chars().count()) {
         return Err(Refusal::Invalid("cancelReason: 1 to 200 characters".into()));
     }
-    let part = body.cancel_amount.map(|number| amount(&number, currency, "cancelAmount")).transpose()?;
-    Ok(GiveBack { payment_key, amount: part.map(|money| money.amount), reason: body.cancel_reason, at: Utc::now() })
+    let amount = body.cancel_amount.map(|number| amount(&number, currency, "cancelAmount")).transpose()?;
+    let balance = body.refundable_amount.map(|number| {
+        let money = toss::from_number(&number, currency);
+        money.ok_or_else(|| Refusal::Invalid("refundableAmount: not an amount of the currency".into()))
+    });
+    Ok(GiveBack {
+        payment_key,
+        amount: amount.map(|money| money.amount),
+        balance: balance.transpose()?.map(|money| money.amount),
+        reason: body.cancel_reason,
+        at: Utc::now(),
+    })
 }
 
 fn amount(number: &Number, currency: Currency, field: &str) -> Result<Money, Refusal> {
@@ -73,11 +86,14 @@ fn currency(headers: &HeaderMap) -> Result<Currency, Refusal> {
     }
 }
 
-/// The `Idempotency-Key`, if there is one.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+/// The name under which the answer to a call at `path` is remembered: its `Idempotency-Key`, if it has one, and the path.
+pub(super) fn name_of_call(path: &str, headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().map_err(|error| Refusal::Invalid(error.to_string()))?;
-    if key.len() > IDEMPOTENCY_KEY_CHARS_MAX { Err(Refusal::IdempotencyKeyTooLong) } else { Ok(Some(key)) }
+    if key.len() > IDEMPOTENCY_KEY_CHARS_MAX {
+        return Err(Refusal::IdempotencyKeyTooLong);
+    }
+    Ok(Some(format!("{path}\n{key}").into()))
 }
 
 /// Basic authentication with the secret key as user name and no password; any key will do where none is `expected`.

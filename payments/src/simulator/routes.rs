@@ -10,14 +10,7 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{
-    admin,
-    answer::Refusal,
-    faults::Fate,
-    record::Record,
-    requests,
-    state::{Kind, Simulator, State},
-};
+use super::{admin, answer::Refusal, call::Call, language::Language, record::Record, requests, state::Simulator};
 
 /// The longest body that is read, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -34,22 +27,23 @@ pub fn router(simulator: Simulator) -> Router {
         .route("/v1/payments/orders/{order_id}", get(by_order))
         .route("/v1/payments/{payment_key}", get(by_key))
         .route("/_sim", get(admin::show).put(admin::change).delete(admin::reset))
-        .fallback(async || Refusal::NoSuchPath)
-        .method_not_allowed_fallback(async || Refusal::NoSuchPath)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(simulator)
 }
 
 async fn confirm(Extracted(simulator): Extracted<Simulator>, headers: HeaderMap, body: Body) -> Response {
-    let act = |state: &mut State, fate: &Fate| {
-        let body = readable(body)?;
-        let mut charge = requests::charge(&headers, &body)?;
+    let under = requests::name_of_call(CONFIRM_PATH, &headers);
+    let call = Call { simulator, headers, under };
+    call.carry_out(|call, books, fate| {
+        let mut charge = requests::charge(&call.headers, &readable(body)?)?;
         charge.declined = fate.declines;
-        let State { faults, books } = state;
-        let announce = |record: &Record| simulator.announce(record, faults.duplicate_webhooks);
-        books.once(CONFIRM_PATH, requests::idempotency_key(&headers)?, |ledger| ledger.confirm(charge), announce)
-    };
-    simulator.answer(Kind::Command, &headers, act).await
+        let faults = books.faults();
+        let announce = |record: &Record| call.simulator.announce(record, faults);
+        books.once(call.under.clone()?, |ledger| ledger.confirm(charge), announce)
+    })
+    .await
 }
 
 async fn cancel(
@@ -58,16 +52,16 @@ async fn cancel(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let act = |state: &mut State, _: &Fate| {
-        let body = readable(body)?;
-        let State { faults, books } = state;
-        let announce = |record: &Record| simulator.announce(record, faults.duplicate_webhooks);
+    let under = requests::name_of_call(&format!("/v1/payments/{payment_key}/cancel"), &headers);
+    let call = Call { simulator, headers, under };
+    call.carry_out(|call, books, _| {
+        let faults = books.faults();
+        let announce = |record: &Record| call.simulator.announce(record, faults);
         let currency = books.ledger.by_key(&payment_key).map_or(Currency::Krw, |record| record.amount.currency);
-        let path = format!("/v1/payments/{payment_key}/cancel");
-        let wanted = requests::give_back(payment_key, currency, &body)?;
-        books.once(&path, requests::idempotency_key(&headers)?, |ledger| ledger.cancel(wanted), announce)
-    };
-    simulator.answer(Kind::Command, &headers, act).await
+        let wanted = requests::give_back(payment_key, currency, &readable(body)?)?;
+        books.once(call.under.clone()?, |ledger| ledger.cancel(wanted), announce)
+    })
+    .await
 }
 
 async fn by_order(
@@ -75,7 +69,7 @@ async fn by_order(
     Path(order_id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    simulator.answer(Kind::Lookup, &headers, |state, _| state.books.ledger.by_order(&order_id).cloned()).await
+    simulator.look_up(&headers, |ledger| ledger.by_order(&order_id).cloned()).await
 }
 
 async fn by_key(
@@ -83,7 +77,11 @@ async fn by_key(
     Path(payment_key): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    simulator.answer(Kind::Lookup, &headers, |state, _| state.books.ledger.by_key(&payment_key).cloned()).await
+    simulator.look_up(&headers, |ledger| ledger.by_key(&payment_key).cloned()).await
+}
+
+async fn no_such_path(headers: HeaderMap) -> Response {
+    Refusal::NoSuchPath.told_in(Language::of(&headers))
 }
 
 pub(super) fn readable(body: Body) -> Result<Bytes, Refusal> {

@@ -11,7 +11,7 @@ use super::{router, state::Simulator, webhooks};
 pub const SHUTDOWN_MS_MAX: u64 = 2_000;
 
 /// Serves `simulator` on `listener`, and sends its webhooks if it has somewhere to send them, until `shutdown`. Slow
-/// answers are then given at once, and webhooks not sent yet are dropped.
+/// answers are then given at once, late effects come at once, and webhooks not sent yet are dropped.
 pub async fn serve(listener: TcpListener, mut simulator: Simulator, shutdown: CancellationToken) -> io::Result<()> {
     simulator.shutdown = shutdown.clone();
     let sender = match simulator.webhook_url.clone() {
@@ -22,7 +22,8 @@ pub async fn serve(listener: TcpListener, mut simulator: Simulator, shutdown: Ca
         }
         None => None,
     };
-    let server = axum::serve(listener, router(simulator)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let server =
+        axum::serve(listener, router(simulator.clone())).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
         time::sleep(Duration::from_millis(SHUTDOWN_MS_MAX)).await;
@@ -38,5 +39,9 @@ pub async fn serve(listener: TcpListener, mut simulator: Simulator, shutdown: Ca
             shutdown.run_until_cancelled(sender.run()).await;
         }
     };
-    tokio::join!(serving, sending).0
+    let (ended, ()) = tokio::join!(serving, sending);
+    // What was taken is done, though nobody waits for it any more.
+    simulator.late.close();
+    simulator.late.wait().await;
+    ended
 }

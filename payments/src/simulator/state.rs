@@ -1,6 +1,6 @@
-//! The simulator as a value: its books and faults behind one lock, and what befalls each call.
+//! The simulator as a value: its books and faults behind one lock.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -10,14 +10,15 @@ use axum::{
 use parking_lot::Mutex;
 use reqwest::Url;
 use tokio::{sync::mpsc, time};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answer::lost,
+    answer::Refusal,
     books::Books,
     faults::{Fate, Faults},
     idempotency::Answer,
-    ledger::Counts,
+    language::Language,
+    ledger::{Counts, Ledger},
     record::Record,
     requests,
     webhooks::Notice,
@@ -32,21 +33,10 @@ pub struct Simulator {
     pub(super) webhooks: Option<mpsc::Sender<Notice>>,
     /// Ends the wait of slow answers.
     pub(super) shutdown: CancellationToken,
-    pub(super) state: Arc<Mutex<State>>,
-}
-
-/// What is behind the lock; never held across a wait.
-#[derive(Default)]
-pub(super) struct State {
-    pub faults: Faults,
-    pub books: Books,
-}
-
-/// Whether a call can move money. Only such a call's answer gets lost: lookups tell the truth.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Command,
-    Lookup,
+    /// Effects that come late. They come whoever waits for them.
+    pub(super) late: TaskTracker,
+    /// The lock is never held across a wait.
+    pub(super) books: Arc<Mutex<Books>>,
 }
 
 impl Simulator {
@@ -55,8 +45,8 @@ impl Simulator {
         Self::default()
     }
 
-    /// With the books that are kept in the file at `path`: payments, refunds, answers to idempotency keys and the counts
-    /// but for that of calls, as they were left, however that process ended. Where there is no file yet, one is begun
+    /// With the books that are kept in the file at `path`: payments, refunds, answers to idempotency keys, faults and the
+    /// counts but for that of calls, as they were left, however that process ended. Where there is no file yet, one is begun
     /// with empty books. Beside it stands `path` with `.lock` at its end.
     ///
     /// Blocks while it reads, a few seconds for full books. A torn last line is cut off with a warning. Errors:
@@ -66,8 +56,7 @@ impl Simulator {
     ///
     /// While the file cannot be written, calls that would change the books are answered with 500 and change nothing.
     pub fn kept_in(path: &Path) -> io::Result<Self> {
-        let state = State { faults: Faults::default(), books: Books::kept_in(path)? };
-        Ok(Self { state: Arc::new(Mutex::new(state)), ..Self::default() })
+        Ok(Self { books: Arc::new(Mutex::new(Books::kept_in(path)?)), ..Self::default() })
     }
 
     /// Accepts only this secret key.
@@ -82,53 +71,66 @@ impl Simulator {
 
     /// What has happened since the books were begun or the counts last reset.
     pub fn counts(&self) -> Counts {
-        self.state.lock().books.ledger.counts
+        self.books.lock().ledger.counts
     }
 
     /// The faults as they are set now.
     pub fn faults(&self) -> Faults {
-        self.state.lock().faults
+        self.books.lock().faults()
     }
 
-    /// Answers one call: the fate is drawn, the effect happens, the answer follows after its latency or never.
-    pub(super) async fn answer(
-        &self,
-        kind: Kind,
-        headers: &HeaderMap,
-        act: impl FnOnce(&mut State, &Fate) -> Answer,
-    ) -> Response {
-        let (fate, answer) = self.carry_out(headers, act);
-        if !fate.latency.is_zero() {
-            tokio::select! {
-                () = time::sleep(fate.latency) => {}
-                () = self.shutdown.cancelled() => {}
-            }
-        }
-        if fate.loses_answer && fate.fault.is_none() && kind == Kind::Command {
-            return lost();
-        }
-        match answer {
-            Ok(record) => Json(record.to_json()).into_response(),
-            Err(refusal) => refusal.into_response(),
-        }
-    }
-
-    fn carry_out(&self, headers: &HeaderMap, act: impl FnOnce(&mut State, &Fate) -> Answer) -> (Fate, Answer) {
-        let mut state = self.state.lock();
-        state.books.ledger.counts.calls += 1;
-        let fate = state.faults.draw();
-        let answer = match &fate.fault {
-            Some(fault) => Err(fault.clone()),
-            None => requests::authenticate(headers, self.secret_key.as_deref()).and_then(|()| act(&mut state, &fate)),
+    /// Answers a call that moves nothing. Nothing of it gets lost: lookups tell the truth.
+    pub(super) async fn look_up(&self, headers: &HeaderMap, find: impl FnOnce(&Ledger) -> Answer) -> Response {
+        let (fate, answer) = {
+            let mut books = self.books.lock();
+            let fate = books.take();
+            let answer = self.admit(headers, &fate).and_then(|()| find(&books.ledger));
+            (fate, answer)
         };
-        (fate, answer)
+        self.sleep(fate.latency).await;
+        told(&answer, headers)
+    }
+
+    /// What keeps a call from being looked at.
+    pub(super) fn admit(&self, headers: &HeaderMap, fate: &Fate) -> Result<(), Refusal> {
+        match &fate.fault {
+            Some(fault) => Err(fault.clone()),
+            None => requests::authenticate(headers, self.secret_key.as_deref()),
+        }
+    }
+
+    /// Waits, but not beyond the end.
+    pub(super) async fn sleep(&self, latency: Duration) {
+        if !latency.is_zero() {
+            self.shutdown.run_until_cancelled(time::sleep(latency)).await;
+        }
     }
 
     /// Announces a change. A full queue loses it, as it would be lost where nobody listens.
-    pub(super) fn announce(&self, record: &Record, duplicates: u64) {
+    pub(super) fn announce(&self, record: &Record, faults: Faults) {
         let Some(webhooks) = &self.webhooks else { return };
-        if webhooks.try_send(Notice::of(record, duplicates)).is_err() {
-            tracing::warn!(order = &*record.order, "webhook dropped: the queue is full or nobody sends");
+        let order = &*record.order;
+        let notice = match Notice::of(record, faults) {
+            Ok(notice) => notice,
+            Err(error) => return tracing::error!(order, %error, "webhook dropped: it cannot be written"),
+        };
+        if webhooks.try_send(notice).is_err() {
+            tracing::warn!(order, "webhook dropped: the queue is full or nobody sends");
         }
+    }
+}
+
+/// An answer in the words that its caller asks for.
+pub(super) fn told(answer: &Answer, headers: &HeaderMap) -> Response {
+    let language = Language::of(headers);
+    let shown = answer.as_ref().map_err(Clone::clone).and_then(|record| {
+        record.to_json(language).map_err(|error| {
+            tracing::error!(%error, "a payment cannot be written");
+            Refusal::Fault
+        })
+    });
+    match shown {
+        Ok(payment) => Json(payment).into_response(),
+        Err(refusal) => refusal.told_in(language),
     }
 }

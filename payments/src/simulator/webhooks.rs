@@ -1,82 +1,90 @@
-//! `PAYMENT_STATUS_CHANGED`, sent until it is taken or given up.
+//! `PAYMENT_STATUS_CHANGED`: what is told of a change, and on which headers.
 //!
-//! Source: `https://docs.tosspayments.com/guides/webhook`. The service tries again after 1, 4, 16, … minutes, seven times;
-//! here the waits are shorter and fewer. Whatever else is in the queue waits meanwhile, so the order is kept.
+//! Sources: `https://docs.tosspayments.com/guides/v2/webhook` and
+//! `https://docs.tosspayments.com/reference/using-api/webhook-events`. The service waits 10 seconds for a 200, and tries
+//! again after 1, 4, 16, … minutes, seven times; here a minute is [`MINUTE_MS`]. Only `createdAt` says in which order
+//! things have happened.
 
-use std::time::Duration;
+mod send;
 
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Bytes;
 use chrono::Utc;
-use reqwest::{Client, StatusCode, Url};
-use serde_json::{Value, json};
-use tokio::{sync::mpsc, time};
+use serde_json::json;
+use uuid::Uuid;
 
-use super::record::Record;
-use crate::http::{self, ClientError};
+pub(super) use send::sender;
 
-/// How many webhooks can wait; later ones are dropped.
+use super::{faults::Faults, korea, language::Language, record::Record};
+
+/// How many webhooks can be on their way, and how many more can wait for that; later ones are dropped.
 pub const WEBHOOK_QUEUE_MAX: usize = 10_000;
 
 /// How often one webhook is tried.
-pub const WEBHOOK_TRIES_MAX: u32 = 4;
+pub const WEBHOOK_TRIES_MAX: u32 = 8;
 
-/// The wait before the second try, in milliseconds; four times as long before each further one.
-const FIRST_WAIT_MS: u64 = 50;
+/// How long the service's minute is here, in milliseconds: one webhook is tried for four and a half minutes in all, so
+/// that it outlives a restart of its receiver.
+const MINUTE_MS: u64 = 50;
 
 /// How long one try may take, in milliseconds.
-const TRY_MS_MAX: u64 = 2_000;
+const TRY_MS_MAX: u64 = 10_000;
 
-/// One change of a payment, and how often to tell of it.
+/// How many tries are made at once.
+const TRIES_AT_ONCE_MAX: usize = 32;
+
+/// How long a webhook is held back at most where they are to be reordered, in milliseconds.
+const REORDER_MS_MAX: u64 = 1_000;
+
+/// The time of sending, how often it was sent before, and the webhook's own name: that of its repetitions, too.
+const TIME_HEADER: &str = "tosspayments-webhook-transmission-time";
+const RETRIED_HEADER: &str = "tosspayments-webhook-transmission-retried-count";
+const ID_HEADER: &str = "tosspayments-webhook-transmission-id";
+
+/// One change of a payment, and how to tell of it.
+#[derive(Clone)]
 pub(super) struct Notice {
-    body: Value,
+    id: Uuid,
+    payment_key: Arc<str>,
+    order: Arc<str>,
+    body: Bytes,
     times: u64,
+    reordered: bool,
 }
 
 impl Notice {
-    pub fn of(record: &Record, duplicates: u64) -> Self {
+    pub fn of(record: &Record, faults: Faults) -> serde_json::Result<Self> {
         let body = json!({
             "eventType": "PAYMENT_STATUS_CHANGED",
-            "createdAt": Utc::now().format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
-            "data": record.to_json(),
+            "createdAt": korea::local_time(Utc::now()),
+            "data": record.to_json(Language::Korean)?,
         });
-        Self { body, times: duplicates + 1 }
+        Ok(Self {
+            id: Uuid::new_v4(),
+            payment_key: record.key.clone(),
+            order: record.order.clone(),
+            body: body.to_string().into(),
+            times: faults.duplicate_webhooks + 1,
+            reordered: faults.reorder_webhooks,
+        })
     }
 }
 
-/// Sends what comes in by the queue that [`sender`] gave out with it.
-pub(super) struct Sender {
-    url: Url,
-    client: Client,
-    queue: mpsc::Receiver<Notice>,
+/// How long to wait after so many tries that were in vain, unless they were all.
+fn wait_after(tries: u32) -> Option<Duration> {
+    (tries < WEBHOOK_TRIES_MAX).then(|| Duration::from_millis(MINUTE_MS * 4_u64.pow(tries.saturating_sub(1))))
 }
 
-pub(super) fn sender(url: Url) -> Result<(mpsc::Sender<Notice>, Sender), ClientError> {
-    let client = http::client(&url, Duration::from_millis(TRY_MS_MAX))?;
-    let (queue_in, queue) = mpsc::channel(WEBHOOK_QUEUE_MAX);
-    Ok((queue_in, Sender { url, client, queue }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Sender {
-    /// Until the last simulator that fills the queue is gone.
-    pub async fn run(mut self) {
-        while let Some(notice) = self.queue.recv().await {
-            for _ in 0..notice.times {
-                self.send(&notice.body).await;
-            }
-        }
-    }
-
-    async fn send(&self, body: &Value) {
-        let mut wait = Duration::from_millis(FIRST_WAIT_MS);
-        for last in (0..WEBHOOK_TRIES_MAX).map(|tried| tried + 1 == WEBHOOK_TRIES_MAX) {
-            let answer = self.client.post(self.url.clone()).json(body).send().await;
-            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-                return;
-            }
-            if !last {
-                time::sleep(wait).await;
-                wait *= 4;
-            }
-        }
-        tracing::warn!(order = %body["data"]["orderId"], "webhook given up");
+    #[test]
+    fn a_receiver_may_be_away_for_four_minutes() {
+        let waits: Vec<Duration> = (1..).map_while(wait_after).collect();
+        assert_eq!(waits.len(), 7);
+        assert_eq!(waits[..3], [50, 200, 800].map(Duration::from_millis));
+        assert_eq!(waits.iter().sum::<Duration>(), Duration::from_millis(273_050));
     }
 }

@@ -80,6 +80,11 @@ impl TryFrom<TossPayment> for ProviderPayment {
     }
 }
 
+/// The status of this name, if it is one that we know.
+pub(crate) fn status_named(name: &str) -> Option<ProviderStatus> {
+    serde_json::from_value::<TossStatus>(name.into()).ok().map(Into::into)
+}
+
 impl From<TossStatus> for ProviderStatus {
     fn from(status: TossStatus) -> Self {
         match status {

@@ -18,6 +18,8 @@ pub const SECRET: &str = "test_sk_boxoffice";
 
 /// How long a test waits for what must come, in milliseconds.
 const PATIENCE_MS: u64 = 10_000;
+/// The same.
+pub const PATIENCE: Duration = Duration::from_millis(PATIENCE_MS);
 
 /// A running simulator. It ends with the test; [`Desk::close`] waits for that.
 pub struct Desk {
@@ -57,6 +59,15 @@ impl Desk {
         (answer.status(), answer.json().await.unwrap())
     }
 
+    /// Calls the API as anybody might who has the secret key.
+    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Value) {
+        let url = format!("http://{}{path}", self.address);
+        let call = self.client.request(method, url).basic_auth(SECRET, Some("")).body(body.to_owned());
+        let call = headers.iter().fold(call, |call, (name, value)| call.header(*name, *value));
+        let answer = call.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
     pub fn counts(&self) -> Counts {
         self.simulator.counts()
     }
@@ -91,7 +102,7 @@ pub fn adapter_with(address: SocketAddr, secret: &str, timeout_ms: u64) -> TossP
 
 /// Waits for `future`, but not for ever.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    time::timeout(Duration::from_millis(PATIENCE_MS), future).await.unwrap_or_else(|_| panic!("waited for {what}"))
+    time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
 pub fn new_payment() -> PaymentId {

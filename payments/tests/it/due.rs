@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aggregates::{AttemptId, PaymentId, PaymentStatus};
+use aggregates::{AttemptId, BookingStatus, PaymentId, PaymentStatus};
 use chrono::Utc;
 use payments::{
     Approval, Confirm, Provider,
@@ -17,7 +17,7 @@ use crate::till::{PRICE, Till, new_attempt};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Notes everything in the log, and makes it due now: the test does not wait for what only time brings.
-async fn note_all(till: &Till) {
+pub async fn note_all(till: &Till) {
     let mut notes = Notes::resume(&till.journal).await.unwrap();
     let checkpoint = async || journal::checkpoint(till.journal.pool(), due::CHECKPOINT).await.unwrap();
     while checkpoint().await < till.journal.position() {
@@ -123,6 +123,51 @@ async fn a_refund_is_tried_until_it_is_through_and_pays_back_once() {
     assert_eq!((counts.charged, counts.refunded, counts.money_movements), (PRICE, PRICE, 2));
     note_all(&till).await;
     assert_eq!(work(&till).await, []);
+}
+
+/// A payment whose money must go back.
+pub async fn paid_in_vain(till: &Till) -> PaymentId {
+    let payment = till.payment().await;
+    till.pay(payment, new_attempt()).await.unwrap();
+    till.cancel(payment).await;
+    payment
+}
+
+#[tokio::test]
+async fn work_noted_by_an_older_version_is_gone_on_with() {
+    let till = Till::open().await;
+    let payment = paid_in_vain(&till).await;
+    let older = "CREATE TABLE payment_work (
+        payment_id uuid NOT NULL, kind text NOT NULL CHECK (kind IN ('settle', 'refund', 'verify')),
+        due_at timestamptz NOT NULL, tries integer NOT NULL DEFAULT 0, last_error text, PRIMARY KEY (payment_id, kind))";
+    sqlx::query(older).execute(till.journal.pool()).await.unwrap();
+    sqlx::query("INSERT INTO payment_work (payment_id, kind, due_at) VALUES ($1, 'refund', now())")
+        .bind(payment.0)
+        .execute(till.journal.pool())
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(due::run(till.journal.clone(), till.provider(), stop.clone()));
+    eventually("the refund", DEADLINE, || async {
+        till.state(payment).await.status() == Some(PaymentStatus::PaymentCanceled)
+    })
+    .await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_try_that_turns_out_paid_and_refunded_past_us_ends_its_booking() {
+    let till = Till::open().await;
+    let (payment, attempt) = (till.payment().await, new_attempt());
+    till.attempt(payment, attempt, Utc::now() - Duration::from_secs(11)).await;
+    let booking = crate::inbox::booking_of(&till, payment).await;
+    confirm_behind_our_back(&till, payment, attempt).await;
+    crate::inbox::give_back(&till, attempt, json!({"cancelReason": "in the dashboard"})).await;
+    note_all(&till).await;
+    Attendant::new(till.journal.clone(), till.provider()).round().await.unwrap();
+    assert_eq!(till.events(payment).await.last().unwrap(), "PaymentApproved");
+    assert_eq!(crate::inbox::booking_status(&till, booking).await, Some(BookingStatus::BookingCanceled));
 }
 
 #[tokio::test]

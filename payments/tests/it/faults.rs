@@ -16,7 +16,7 @@ async fn faults_and_counts_are_shown_and_reset() {
     desk.fault(json!({"declineRate": 0.25})).await;
     let expected = json!({
         "latencyMs": [1, 2], "failRate": 0.0, "declineRate": 0.25, "loseAnswerRate": 0.0,
-        "duplicateWebhooks": 2, "down": false,
+        "lateEffectRate": 0.0, "duplicateWebhooks": 2, "reorderWebhooks": false, "down": false,
         "calls": 2, "approvals": 1, "cancellations": 0, "moneyMovements": 1, "charged": 110_000, "refunded": 0,
     });
     assert_eq!(desk.sim(Method::GET, "").await, (StatusCode::OK, expected));

@@ -51,7 +51,7 @@ async fn a_kill_forgets_nothing_that_was_answered() {
 
     let after = desk(&left(&path)).await;
     assert_eq!(after.counts(), Counts { calls: 0, ..before.counts() });
-    assert_eq!(after.simulator.faults(), Faults::default());
+    assert_eq!(after.simulator.faults(), Faults { duplicate_webhooks: 3, ..Faults::default() });
     assert_eq!(after.toss.lookup_order(paid.order_id).await.unwrap(), Some(payment.clone()));
     assert_eq!(after.toss.lookup_key(&refunded.payment_key).await.unwrap(), Some(refund.clone()));
     // Repeated under their keys.
@@ -74,20 +74,22 @@ async fn an_answer_lost_on_its_way_was_written_before() {
     let paid = confirm(new_payment());
     before.toss.confirm(paid.clone()).await.unwrap_err();
     let after = desk(&left(&path)).await;
+    after.fault(json!({"loseAnswerRate": 0})).await;
     assert_eq!(after.toss.lookup_order(paid.order_id).await.unwrap().unwrap().amount, paid.amount);
     after.toss.confirm(paid).await.unwrap();
     assert_eq!(after.counts().approvals, 1);
 }
 
 #[tokio::test]
-async fn counts_reset_stay_reset_and_the_books_stay() {
+async fn counts_and_faults_reset_stay_reset_and_the_books_stay() {
     let (_directory, path) = nowhere();
     let before = desk(&path).await;
     let paid = confirm(new_payment());
     before.toss.confirm(paid.clone()).await.unwrap();
+    before.fault(json!({"down": true})).await;
     before.sim(Method::DELETE, "").await;
     let after = desk(&left(&path)).await;
-    assert_eq!(after.counts(), Counts::default());
+    assert_eq!((after.counts(), after.simulator.faults()), (Counts::default(), Faults::default()));
     after.toss.cancel(cancel(&paid)).await.unwrap();
     assert_eq!(after.counts().money_movements, 1);
 }
@@ -128,7 +130,17 @@ async fn what_is_no_entry_is_an_error_that_names_the_line() {
         "at":"1970-01-01T00:00:00Z","transaction":"00000000-0000-0000-0000-000000000000"}}}}}"#
         .replace('\n', "");
     let long = format!("{}{}", " ".repeat(2 * 1024 * 1024), first);
-    for garbage in ["", "garbage", "{}", r#"{"counts":{}}"#, &first[..50], "\0\0\0", &stranger, &long] {
+    for garbage in [
+        "",
+        "garbage",
+        "{}",
+        r#"{"counts":{}}"#,
+        r#"{"faults":{"failRate":2}}"#,
+        &first[..50],
+        "\0\0\0",
+        &stranger,
+        &long,
+    ] {
         let spoilt = path.with_extension("spoilt");
         fs::write(&spoilt, format!("{first}\n{garbage}\n{second}")).unwrap();
         let error = Simulator::kept_in(&spoilt).err().expect(garbage);

@@ -93,6 +93,7 @@ impl Changes {
             PaymentEvent::PaymentAttempted { .. }
             | PaymentEvent::PaymentDeclined { .. }
             | PaymentEvent::PaymentAttemptAbandoned { .. }
+            | PaymentEvent::PaymentPutOff { .. }
             | PaymentEvent::PaymentCancelRequested { .. } => {}
         }
     }

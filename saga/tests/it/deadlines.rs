@@ -12,7 +12,7 @@ use saga::Deadlines;
 use stack::testing::eventually;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{DEADLINE, World, metadata, open};
+use crate::support::{DEADLINE, World, attempt, metadata, open};
 
 /// Seconds that these concerts hold tickets.
 const HOLD_SECONDS: u32 = 1;
@@ -24,11 +24,6 @@ async fn all_expired(world: &World, bookings: &[BookingId]) -> bool {
         }
     }
     true
-}
-
-fn attempt(payment: PaymentId) -> PaymentCommand {
-    let attempt_id = AttemptId::derived(payment, "1");
-    PaymentCommand::Attempt { attempt_id, payment_key: "k".to_owned(), now: Utc::now() }
 }
 
 /// Expires what is due until nothing is, at the clock's own pace.

@@ -86,12 +86,11 @@ impl World {
     pub async fn pay(&self, booking: BookingId) {
         let payment = PaymentId::of(booking);
         let attempt_id = AttemptId::derived(payment, "1");
-        let attempt = PaymentCommand::Attempt { attempt_id, payment_key: "k".to_owned(), now: Utc::now() };
         let settle = PaymentCommand::Settle {
             attempt_id,
             outcome: Outcome::Approved { approved_at: Utc::now(), payment_key: "k".to_owned() },
         };
-        for command in [attempt, settle] {
+        for command in [attempt(payment), settle] {
             self.journal.execute::<Payment>(payment.0, command, &metadata()).await.unwrap();
         }
     }
@@ -124,6 +123,12 @@ impl World {
     pub async fn log(&self) -> Vec<RecordedEvent> {
         read_after(self.journal.pool(), Position(0), 1_000_000).await.unwrap()
     }
+}
+
+/// A try to pay, made now.
+pub fn attempt(payment: PaymentId) -> PaymentCommand {
+    let attempt_id = AttemptId::derived(payment, "1");
+    PaymentCommand::Attempt { attempt_id, payment_key: "k".to_owned(), now: Utc::now() }
 }
 
 /// The head of the log, locked.

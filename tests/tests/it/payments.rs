@@ -1,45 +1,10 @@
 //! Money: intent before effect, one effect however often it is asked for, and books that agree with the provider's.
 
-use aggregates::PaymentEvent;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Boxoffice, Client, Log, PRICE, SOON, eventually};
-
-/// The provider simulator's `/_sim`.
-fn provider(system: &Boxoffice) -> Client {
-    Client::new(system.setting("PROVIDER_URL"))
-}
-
-async fn set_faults(provider: &Client, faults: serde_json::Value) {
-    provider.send(provider.request(Method::PUT, "/_sim").json(&faults)).await.ok(200);
-}
-
-/// What the journal says was taken and given back, in won.
-fn journaled(log: &Log) -> (u64, u64) {
-    log.payments().fold((0, 0), |(charged, refunded), event| match event {
-        PaymentEvent::PaymentApproved { amount, .. } => (charged + amount.amount, refunded),
-        PaymentEvent::PaymentCanceled { amount, refunded: true, .. } => (charged, refunded + amount.amount),
-        PaymentEvent::PaymentCanceled { refunded: false, .. }
-        | PaymentEvent::PaymentRequested { .. }
-        | PaymentEvent::PaymentAttempted { .. }
-        | PaymentEvent::PaymentDeclined { .. }
-        | PaymentEvent::PaymentAttemptAbandoned { .. }
-        | PaymentEvent::PaymentCancelRequested { .. } => (charged, refunded),
-    })
-}
-
-async fn assert_books_agree(system: &Boxoffice) -> (u64, u64) {
-    let log = Log::settled(&system.postgres().await).await;
-    let books = provider(system).get("/_sim").await.ok(200);
-    let moved = (books.number_at("/charged"), books.number_at("/refunded"));
-    assert_eq!(moved, journaled(&log), "the provider's books, and ours");
-    let refunds = log.payments().filter(|event| matches!(event, PaymentEvent::PaymentCanceled { refunded: true, .. }));
-    let movements = log.count("PaymentApproved") + refunds.count();
-    assert_eq!(books.number_at("/moneyMovements"), movements as u64);
-    moved
-}
+use crate::support::{Boxoffice, Log, PRICE, SOON, assert_books_agree, concert_of, eventually};
 
 #[tokio::test]
 async fn the_provider_s_books_and_ours_agree() {
@@ -88,9 +53,9 @@ async fn the_attempt_is_in_the_log_before_the_provider_is_asked() {
     let concert = system.organizer().await.register_concert(10).await;
     let fan = system.fan().await;
     let payment = fan.book(&concert, 1).await.ok(201).text_at("/paymentId");
-    let provider = provider(&system);
+    let provider = system.provider();
     // Long enough to look at the log meanwhile, short enough not to time out.
-    set_faults(&provider, json!({"latencyMs": [300, 300]})).await;
+    provider.set_faults(json!({"latencyMs": [300, 300]})).await;
     let looked = async {
         let asked = async || provider.get("/_sim").await.ok(200).number_at("/calls") > 0;
         eventually("the provider to be asked", SOON, asked).await;
@@ -107,8 +72,8 @@ async fn while_the_provider_is_down_one_pays_a_little_later() {
     let postgres = system.postgres().await;
     let concert = system.organizer().await.register_concert(10).await;
     let fan = system.fan().await;
-    let provider = provider(&system);
-    set_faults(&provider, json!({"down": true})).await;
+    let provider = system.provider();
+    provider.set_faults(json!({"down": true})).await;
     // Booking does not depend on the provider.
     let booked = fan.book(&concert, 1).await.ok(201);
     let payment = booked.text_at("/paymentId");
@@ -118,7 +83,7 @@ async fn while_the_provider_is_down_one_pays_a_little_later() {
     assert!(Log::read(&postgres).await.names_of(&payment).contains(&"PaymentAttempted"));
     // The hold is kept.
     fan.tickets_become(&concert, [10, 1, 0, 9]).await;
-    set_faults(&provider, json!({"down": false})).await;
+    provider.set_faults(json!({"down": false})).await;
     eventually("the payment to go through", SOON, || async { fan.pay(&payment).await.status == 200 }).await;
     assert_eq!(assert_books_agree(&system).await, (PRICE, 0));
 }
@@ -130,10 +95,10 @@ async fn a_payment_that_was_put_off_goes_through_later_under_the_same_key() {
     let fan = system.fan().await;
     let payment = fan.book(&concert, 1).await.ok(201).text_at("/paymentId");
     let (path, body) = (format!("/payments/{payment}/approve"), json!({"paymentKey": "a-key"}));
-    let provider = provider(&system);
-    set_faults(&provider, json!({"down": true})).await;
+    let provider = system.provider();
+    provider.set_faults(json!({"down": true})).await;
     fan.post_once(&path, "k", &body).await.problem(503, "payment-busy").retry_after();
-    set_faults(&provider, json!({"down": false})).await;
+    provider.set_faults(json!({"down": false})).await;
     // Meanwhile the system finds out by itself that nothing was charged.
     Log::settled(&system.postgres().await).await;
     eventually("the payment to go through", SOON, || async { fan.post_once(&path, "k", &body).await.status == 200 })
@@ -146,17 +111,39 @@ async fn an_answer_that_is_lost_charges_once_and_is_found_out() {
     let system = Boxoffice::start().await;
     let concert = system.organizer().await.register_concert(10).await;
     let fan = system.fan().await;
-    let provider = provider(&system);
+    let provider = system.provider();
     let booked = fan.book(&concert, 1).await.ok(201);
-    set_faults(&provider, json!({"loseAnswerRate": 1.0})).await;
+    provider.set_faults(json!({"loseAnswerRate": 1.0})).await;
     let unknown = fan.pay(&booked.text_at("/paymentId")).await;
     assert_eq!(unknown.status, 503, "{}", unknown.text);
-    set_faults(&provider, json!({"loseAnswerRate": 0.0})).await;
+    provider.set_faults(json!({"loseAnswerRate": 0.0})).await;
     // Nobody asks again, and still it comes out.
     let path = format!("/bookings/{}", booked.text_at("/bookingId"));
     eventually("the booking to be approved", SOON, || async {
         fan.get(&path).await.ok(200).text_at("/status") == "BookingApproved"
     })
     .await;
+    assert_eq!(assert_books_agree(&system).await, (PRICE, 0));
+}
+
+#[tokio::test]
+async fn whoever_is_put_off_at_the_last_moment_can_still_pay() {
+    let system = Boxoffice::start().await;
+    let mut body = concert_of(10);
+    body["holdSeconds"] = json!(3);
+    let concert = system.organizer().await.post("/concerts", &body).await.ok(201).text_at("/id");
+    let fan = system.fan().await;
+    let provider = system.provider();
+    provider.set_faults(json!({"down": true})).await;
+    let booked = fan.book(&concert, 1).await.ok(201);
+    let payment = booked.text_at("/paymentId");
+    let end: DateTime<Utc> = booked.text_at("/expiresAt").parse().unwrap();
+    fan.pay(&payment).await.problem(503, "payment-busy");
+    let later = fan.get(&format!("/payments/{payment}")).await.ok(200);
+    assert!(later.text_at("/expiresAt").parse::<DateTime<Utc>>().unwrap() > end, "{}", later.text);
+    provider.set_faults(json!({"down": false})).await;
+    eventually("the first deadline to pass", SOON, async || Utc::now() > end).await;
+    assert_eq!(fan.pays(&payment).await.text_at("/status"), "PaymentApproved");
+    fan.tickets_become(&concert, [10, 0, 1, 9]).await;
     assert_eq!(assert_books_agree(&system).await, (PRICE, 0));
 }

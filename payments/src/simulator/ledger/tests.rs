@@ -11,7 +11,8 @@ fn charge(payment_key: &str, order_id: &str, won: u64) -> Charge {
 }
 
 fn give_back(payment_key: &str, amount: Option<u64>) -> GiveBack {
-    GiveBack { payment_key: payment_key.into(), amount, reason: "changed plans".into(), at: DateTime::UNIX_EPOCH }
+    let (at, reason) = (DateTime::UNIX_EPOCH, "changed plans".into());
+    GiveBack { payment_key: payment_key.into(), amount, balance: None, reason, at }
 }
 
 fn confirm(ledger: &mut Ledger, charge: Charge) -> Answer {
@@ -62,4 +63,14 @@ fn no_more_is_given_back_than_was_taken() {
     assert_eq!(cancel(&mut ledger, give_back("k1", None)).unwrap().status, Status::Canceled);
     assert_eq!(refusal(cancel(&mut ledger, give_back("k1", None))), Refusal::AlreadyCanceled);
     assert_eq!((ledger.counts.cancellations, ledger.counts.refunded), (2, 500));
+}
+
+#[test]
+fn nothing_is_given_back_where_another_amount_is_left_than_the_caller_thinks() {
+    let mut ledger = Ledger::default();
+    confirm(&mut ledger, charge("k1", "order1", 500)).unwrap();
+    cancel(&mut ledger, give_back("k1", Some(200))).unwrap();
+    let wanted = |balance| GiveBack { balance: Some(balance), ..give_back("k1", Some(100)) };
+    assert_eq!(refusal(cancel(&mut ledger, wanted(500))), Refusal::OtherBalance);
+    assert_eq!(cancel(&mut ledger, wanted(300)).unwrap().balance(), 200);
 }

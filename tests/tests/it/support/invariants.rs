@@ -130,7 +130,8 @@ impl Sofar {
                 after(self.attempts.contains(&attempt_id), payment_id, "PaymentAttempted", entry);
                 once(&mut self.paid, payment_id, entry);
             }
-            PaymentEvent::PaymentCancelRequested { payment_id, .. } => {
+            PaymentEvent::PaymentPutOff { payment_id, .. }
+            | PaymentEvent::PaymentCancelRequested { payment_id, .. } => {
                 after(self.payments.contains(&payment_id), payment_id, "PaymentRequested", entry);
             }
             PaymentEvent::PaymentCanceled { payment_id, refunded, .. } => {

@@ -1,6 +1,7 @@
 //! What the tests are told in: a running system, people who use it, and what they are answered.
 
 mod answer;
+mod books;
 mod boxoffice;
 mod client;
 mod crowd;
@@ -10,6 +11,9 @@ mod log;
 mod mirror;
 mod people;
 mod processes;
+mod provider;
+mod python;
+mod scale;
 mod settings;
 mod settled;
 mod sse;
@@ -17,6 +21,7 @@ mod sse;
 use std::time::Duration;
 
 pub use answer::Answer;
+pub use books::assert_books_agree;
 pub use boxoffice::{Boxoffice, Server};
 pub use client::{Client, PRICE, concert_of};
 pub use crowd::{Crowd, Promise, assert_in_log, assert_still_said};
@@ -26,6 +31,9 @@ pub use log::{Entry, Log};
 pub use mirror::{assert_mirrored, messages, stream_state};
 pub use people::{Fan, PASSWORD};
 pub use processes::alive;
+pub use provider::Provider;
+pub use python::python;
+pub use scale::scale;
 pub use sse::Live;
 pub use stack::testing::eventually;
 
