@@ -70,6 +70,9 @@ fn percentile(sorted: &[Duration], share: f64) -> Duration {
 
 /// For each hold that has ended, in seconds after its deadline: the earliest and the latest end, and the latest release.
 async fn ends(pool: &PgPool) -> (i64, f64, f64, f64) {
+    let mut connection = pool.acquire().await.unwrap();
+    // Postgres has no idea of how many rows JSON makes, and would join them one by one.
+    sqlx::query("SET enable_nestloop = off").execute(&mut *connection).await.unwrap();
     sqlx::query_as(
         "SELECT count(*), coalesce(min(extract(epoch FROM expired.recorded_at - until)), 0)::float8,
                 coalesce(max(extract(epoch FROM expired.recorded_at - until)), 0)::float8,
@@ -81,7 +84,7 @@ async fn ends(pool: &PgPool) -> (i64, f64, f64, f64) {
          JOIN (SELECT payload->'TicketsReleased'->>'bookingId' AS booking, recorded_at FROM events WHERE event_type = 'TicketsReleased')
               AS released USING (booking)",
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *connection)
     .await
     .unwrap()
 }
