@@ -114,15 +114,15 @@ async fn killed_in_the_middle_it_goes_on_where_it_was_and_cancels_nobody_twice()
     }
     world.settle().await;
     call_off(&world).await;
-    // Its first round gets through, and it dies before the gate with the second.
+    // Its first round is on its way when it dies.
+    let gate = world.close_gate().await;
     let killed = open(&world.postgres).await;
     let cancelling = tokio::spawn(async move { cancel_all(&killed).await });
-    eventually("the first round to be cancelled", DEADLINE, || async { !taken_along(&world).await.is_empty() }).await;
-    let gate = world.close_gate().await;
     world.somebody_at_the_gate(1).await;
     cancelling.abort();
     assert!(cancelling.await.is_err_and(|error| error.is_cancelled()));
     gate.open().await;
+    eventually("the first round to be cancelled", DEADLINE, || async { !taken_along(&world).await.is_empty() }).await;
     let (_, done, all) = progress(&world).await;
     assert!(!all && done < MANY, "it was killed in the middle: {done}");
 
