@@ -32,9 +32,11 @@ async fn a_caller_that_leaves_while_its_append_is_in_flight_changes_nothing_abou
 async fn a_caller_may_leave_at_any_point_and_the_cache_still_equals_the_log() {
     let world = World::start().await;
     let id = Uuid::now_v7();
-    // Each round leaves one poll later than the one before, until a round gets through to its end.
+    // Each round leaves one poll later than the one before, until one gets through to its end; every second one is about
+    // the same booking, and it takes one of those to end it, for how many polls Postgres needs differs from round to round.
     for polls in 0.. {
-        let id = if polls % 2 == 0 { id } else { Uuid::now_v7() };
+        let is_the_same = polls % 2 == 0;
+        let id = if is_the_same { id } else { Uuid::now_v7() };
         let metadata = metadata();
         let mut call = pin!(world.journal.execute::<Booking>(id, request(id, 1), &metadata));
         let mut finished = false;
@@ -47,7 +49,7 @@ async fn a_caller_may_leave_at_any_point_and_the_cache_still_equals_the_log() {
             }
             tokio::task::yield_now().await;
         }
-        if finished && polls > 50 {
+        if finished && is_the_same && polls > 50 {
             break;
         }
     }
