@@ -93,3 +93,17 @@ pub enum ExecuteError<E: std::error::Error> {
     #[error(transparent)]
     Read(#[from] ReadError),
 }
+
+/// An error with its causes, those that it does not repeat itself.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -66,11 +66,6 @@ impl Cashier {
         Self { journal, provider, guard: Guard::new(options) }
     }
 
-    /// Whether the circuit breaker keeps callers from the provider.
-    pub fn is_breaker_open(&self) -> bool {
-        self.guard.is_open()
-    }
-
     /// What the circuit breaker would do with a try that came now.
     pub fn breaker(&self) -> BreakerState {
         self.guard.state()

@@ -62,11 +62,6 @@ impl Guard {
         self.breaker.state()
     }
 
-    /// Whether a try that came now would be kept back.
-    pub fn is_open(&self) -> bool {
-        self.state() == BreakerState::Open
-    }
-
     /// Makes a try, unless that would be of no use now. `counts` says which errors are the provider's trouble.
     pub async fn run<T, E>(
         &self,

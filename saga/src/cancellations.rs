@@ -8,8 +8,9 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregates::{Booking, BookingCommand, BookingError, BookingId, Concert, booking::CancelReason};
-use journal::{CheckpointMove, ExecuteError, Follower, Journal, Metadata, Position, RecordedEvent, checkpoint};
-use sqlx::Executor as _;
+use journal::{
+    CheckpointMove, ExecuteError, Follower, Journal, Metadata, Position, RecordedEvent, checkpoint, create_tables,
+};
 
 use crate::{Pace, StepError};
 
@@ -32,25 +33,27 @@ pub struct Cancellations {
     follower: Follower,
     at: Position,
     actor: Arc<str>,
-    pace: Option<Pace>,
+    pace: Pace,
 }
 
 impl Cancellations {
     /// Creates the table of progress if need be, and resumes from the checkpoint.
     pub async fn resume(journal: &Journal) -> Result<Self, StepError> {
-        let mut transaction = journal.pool().begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext('concert_cancellations'))")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.execute(include_str!("../migrations/concert_cancellations.sql")).await?;
-        transaction.commit().await?;
+        let table = include_str!("../migrations/concert_cancellations.sql");
+        create_tables(journal.pool(), "concert_cancellations", table).await?;
         let at = checkpoint(journal.pool(), CHECKPOINT).await?;
-        Ok(Self { journal: journal.clone(), follower: journal.follow(at), at, actor: "saga".into(), pace: None })
+        Ok(Self {
+            journal: journal.clone(),
+            follower: journal.follow(at),
+            at,
+            actor: "saga".into(),
+            pace: Pace::default(),
+        })
     }
 
     /// With each round waiting for the saga to have seen the one before.
     pub fn at(self, pace: Pace) -> Self {
-        Self { pace: Some(pace), ..self }
+        Self { pace, ..self }
     }
 
     /// Cancels for ever, until an error.
@@ -92,18 +95,19 @@ impl Cancellations {
         Ok(())
     }
 
-    async fn call_off(&mut self, event: &RecordedEvent) -> Result<(), StepError> {
+    async fn call_off(&self, event: &RecordedEvent) -> Result<(), StepError> {
         let concert = self.journal.load::<Concert>(event.aggregate_id).await?.state;
         let has_tickets = concert.allotments().filter(|(_, allotment)| allotment.has_tickets());
         let bookings: Vec<BookingId> = has_tickets.map(|(booking, _)| booking).collect();
-        let journal = self.journal.clone();
-        let progress = Progress { journal: &journal, event, left: bookings.len() };
-        progress.begin().await?;
+        let progress = Progress { journal: &self.journal, event };
+        progress.begin(bookings.len()).await?;
         tracing::info!(concert = %event.aggregate_id, bookings = bookings.len(), "a concert was called off: cancelling its bookings");
         let metadata = Metadata::following(&self.actor, event);
-        for (round, some) in bookings.chunks(ROUND_MAX).enumerate() {
+        let mut left = bookings.len();
+        for some in bookings.chunks(ROUND_MAX) {
             self.cancel(some, &metadata).await?;
-            progress.now_left(bookings.len() - round * ROUND_MAX - some.len()).await?;
+            left -= some.len();
+            progress.now_left(left).await?;
         }
         progress.end().await?;
         tracing::info!(concert = %event.aggregate_id, "all bookings of the concert are cancelled; money goes back as it can");
@@ -111,7 +115,7 @@ impl Cancellations {
     }
 
     /// Cancels some bookings as one unit of work.
-    async fn cancel(&mut self, bookings: &[BookingId], metadata: &Metadata) -> Result<(), StepError> {
+    async fn cancel(&self, bookings: &[BookingId], metadata: &Metadata) -> Result<(), StepError> {
         let ids: Vec<_> = bookings.iter().map(|booking| booking.0).collect();
         let cancel = BookingCommand::Cancel { reason: CancelReason::ConcertCanceled };
         let mut tries = 0;
@@ -131,9 +135,7 @@ impl Cancellations {
             }
             match unit.enqueue(None).await?.committed().await {
                 Ok(done) => {
-                    if let Some(pace) = &mut self.pace {
-                        pace.reached(done.last).await;
-                    }
+                    self.pace.reached(done.last).await;
                     return Ok(());
                 }
                 Err(error) if error.is_stale() && tries < CONFLICT_RETRIES_MAX => {
@@ -150,22 +152,21 @@ impl Cancellations {
 struct Progress<'a> {
     journal: &'a Journal,
     event: &'a RecordedEvent,
-    left: usize,
 }
 
 impl Progress<'_> {
     /// A row that is there already was begun by an office holder that was killed.
-    async fn begin(&self) -> Result<(), StepError> {
+    async fn begin(&self, left: usize) -> Result<(), StepError> {
         sqlx::query(
             "INSERT INTO concert_cancellations (concert_id, position, bookings) VALUES ($1, $2, $3)
              ON CONFLICT (concert_id) DO NOTHING",
         )
         .bind(self.event.aggregate_id)
         .bind(self.event.position.0.cast_signed())
-        .bind(i64::try_from(self.left).unwrap_or(i64::MAX))
+        .bind(i64::try_from(left).unwrap_or(i64::MAX))
         .execute(self.journal.pool())
         .await?;
-        self.now_left(self.left).await
+        self.now_left(left).await
     }
 
     async fn now_left(&self, left: usize) -> Result<(), StepError> {

@@ -30,7 +30,7 @@ pub struct Deadlines {
     follower: Follower,
     due: BinaryHeap<Reverse<(DateTime<Utc>, BookingId)>>,
     metadata: Metadata,
-    pace: Option<Pace>,
+    pace: Pace,
 }
 
 impl Deadlines {
@@ -54,12 +54,12 @@ impl Deadlines {
             );
         }
         let metadata = Metadata::of_request("saga", "hold-deadline");
-        Ok(Self { journal: journal.clone(), follower, due, metadata, pace: None })
+        Ok(Self { journal: journal.clone(), follower, due, metadata, pace: Pace::default() })
     }
 
     /// With each round waiting for the saga to have seen the one before.
     pub fn at(self, pace: Pace) -> Self {
-        Self { pace: Some(pace), ..self }
+        Self { pace, ..self }
     }
 
     /// Expires holds at their deadlines, for ever.
@@ -134,7 +134,7 @@ impl Deadlines {
     }
 
     async fn expire(
-        &mut self,
+        &self,
         bookings: &[BookingId],
         now: DateTime<Utc>,
     ) -> Result<Vec<(DateTime<Utc>, BookingId)>, StepError> {
@@ -159,8 +159,8 @@ impl Deadlines {
         // Also where nothing expired: what was seen may have been on its way only, and not have arrived.
         let expired = unit.events() > 0;
         let done = unit.enqueue(None).await?.committed().await?;
-        if expired && let Some(pace) = &mut self.pace {
-            pace.reached(done.last).await;
+        if expired {
+            self.pace.reached(done.last).await;
         }
         Ok(again)
     }

@@ -7,19 +7,21 @@
 use journal::Position;
 use tokio::sync::watch;
 
-/// Where the saga is, told by the one that runs in the same office.
-#[derive(Clone, Debug)]
-pub struct Pace(watch::Receiver<Position>);
+/// Where the saga is, told by the one that runs in the same office. By default nobody tells, and nobody waits.
+#[derive(Clone, Debug, Default)]
+pub struct Pace(Option<watch::Receiver<Position>>);
 
 impl Pace {
     /// The pace, and where to tell it.
     pub fn new() -> (watch::Sender<Position>, Self) {
         let (tell, told) = watch::channel(Position(0));
-        (tell, Self(told))
+        (tell, Self(Some(told)))
     }
 
     /// Waits until the saga has come to `position`, or is gone.
-    pub(crate) async fn reached(&mut self, position: Position) {
-        let _gone = self.0.wait_for(|at| *at >= position).await;
+    pub(crate) async fn reached(&self, position: Position) {
+        if let Some(mut told) = self.0.clone() {
+            let _gone = told.wait_for(|at| *at >= position).await;
+        }
     }
 }

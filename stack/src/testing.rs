@@ -9,12 +9,15 @@
 //! # }
 //! ```
 
+mod door;
+
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use door::Door;
 use tempfile::TempDir;
 
 use crate::blocking::off_thread;

@@ -269,8 +269,7 @@ impl World {
     fn check_end(&self) {
         for (id, allotment) in self.concert.allotments() {
             let live = self.bookings.get(&id).is_some_and(Booking::is_live);
-            let has_tickets = matches!(allotment.state, AllotmentState::Held | AllotmentState::Sold);
-            assert!(live || !has_tickets, "{id:?} is dead and has tickets");
+            assert!(live || !allotment.has_tickets(), "{id:?} is dead and has tickets");
         }
         for payment in self.payments.values() {
             let Some(request) = payment.request() else { continue };

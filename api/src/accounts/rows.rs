@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use aggregates::{Role, UserId};
 use futures::future::BoxFuture;
-use journal::Attachment;
+use journal::{Attachment, create_tables};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -13,14 +13,9 @@ use crate::secret::Secret;
 /// The constraint that keeps an e-mail from being used twice.
 pub const EMAIL_UNIQUE: &str = "credentials_email";
 
-/// Creates the tables if need be. Several processes may do so at once.
+/// Creates the tables if need be.
 pub async fn create(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext('accounts'))")
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut *transaction).await?;
-    transaction.commit().await
+    create_tables(pool, "accounts", include_str!("schema.sql")).await
 }
 
 /// The installation's secret as the database keeps it, made if there is none.

@@ -6,7 +6,7 @@ use aggregates::{
     Booking, BookingCommand, BookingError, BookingId, BookingStatus, Concert, ConcertId, Payment, PaymentId,
     PaymentStatus, Qty, Role, User, UserId,
     booking::{CancelReason, Rejection, Request},
-    concert::{AllotmentState, RefusalReason},
+    concert::RefusalReason,
 };
 use axum::{
     Json,
@@ -281,8 +281,5 @@ async fn has_released(api: &Api, standing: &Standing) -> Result<bool, Problem> {
     }
     let concert = api.journal.load::<Concert>(standing.request.concert_id.0).await?.state;
     let allotment = concert.allotment(standing.request.booking_id);
-    Ok(allotment.is_none_or(|allotment| match allotment.state {
-        AllotmentState::Held | AllotmentState::Sold => false,
-        AllotmentState::Released | AllotmentState::Refused => true,
-    }))
+    Ok(allotment.is_none_or(|allotment| !allotment.has_tickets()))
 }

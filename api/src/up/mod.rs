@@ -14,6 +14,7 @@ use std::{
 };
 
 use env_file::Env;
+use journal::with_causes;
 use keep::Server;
 use payments::{
     TossConfig,
@@ -48,7 +49,7 @@ pub(crate) async fn run(data: &Path, listen: SocketAddr, demo: bool) -> ExitCode
     };
     let up = match up {
         Ok(up) => up,
-        Err(error) => return cli::failed(&describe(&*error)),
+        Err(error) => return cli::failed(&with_causes(&*error)),
     };
     signals.next().await;
     eprintln!("boxoffice: stopping; once more to stop at once");
@@ -58,20 +59,6 @@ pub(crate) async fn run(data: &Path, listen: SocketAddr, demo: bool) -> ExitCode
         // Dropping the servers kills them.
         () = signals.next() => cli::failed("stopped at once"),
     }
-}
-
-/// An error with its causes.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Everything that `up` runs.

@@ -1,8 +1,8 @@
 //! The rows in Postgres.
 
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
-use sqlx::{Executor as _, PgConnection, PgPool, types::Json};
+use journal::create_tables;
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::Vitals;
@@ -31,16 +31,9 @@ pub(crate) fn process_of_session(name: &str) -> Option<Uuid> {
     name.strip_prefix(SESSION_PREFIX)?.parse().ok()
 }
 
-/// Creates the table if need be. Several processes may do so at once.
-pub(super) fn create(pool: &PgPool) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-    Box::pin(async move {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext('process_vitals'))")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.execute(include_str!("schema.sql")).await?;
-        transaction.commit().await
-    })
+/// Creates the table if need be.
+pub(super) async fn create(pool: &PgPool) -> Result<(), sqlx::Error> {
+    create_tables(pool, "process_vitals", include_str!("schema.sql")).await
 }
 
 /// Writes the row of `process`, and deletes those that nobody has written for long.

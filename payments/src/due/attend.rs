@@ -5,10 +5,10 @@ use std::sync::Arc;
 use aggregates::{Payment, PaymentCommand, PaymentId};
 use chrono::{Duration, Utc};
 use futures::{StreamExt, stream};
-use journal::{Journal, Metadata};
+use journal::{Journal, Metadata, with_causes};
 use uuid::Uuid;
 
-use super::{DueError, Followed, Kind, backoff, because, follow, stored_reason};
+use super::{DueError, Followed, Kind, backoff, follow, stored_reason};
 use crate::{
     Cancel, Provider, ProviderPayment,
     judge::{self, Due, Found},
@@ -127,7 +127,7 @@ impl Attendant {
         let Work { payment, kind, refusals, .. } = work;
         let state = match self.journal.load::<Payment>(payment.0).await {
             Ok(loaded) => loaded.state,
-            Err(error) => return Attended::Later(because(&error)),
+            Err(error) => return Attended::Later(with_causes(&error)),
         };
         let now = Utc::now();
         if let (Kind::Settle, Some(attempt)) = (kind, state.in_flight())
@@ -146,15 +146,15 @@ impl Attendant {
     async fn refund(&self, payment: PaymentId, cancel: Cancel) -> Attended {
         match judge::refunded(self.provider.cancel(cancel).await) {
             Ok(command) => self.append(payment, command).await,
-            Err(error) if judge::is_refusal(&error) => Attended::Refused(because(&error)),
-            Err(error) => Attended::Later(because(&error)),
+            Err(error) if judge::is_refusal(&error) => Attended::Refused(with_causes(&error)),
+            Err(error) => Attended::Later(with_causes(&error)),
         }
     }
 
     async fn look_up(&self, payment: PaymentId, kind: Kind, state: &Payment) -> Attended {
         let found = match self.provider.lookup_order(payment).await {
             Ok(found) => found,
-            Err(error) => return Attended::Later(because(&error)),
+            Err(error) => return Attended::Later(with_causes(&error)),
         };
         let attended = match judge::found(kind, state, found.clone(), Utc::now()) {
             Found::Nothing => Attended::Done,
@@ -183,7 +183,7 @@ impl Attendant {
         match self.journal.execute::<Payment>(payment.0, command, &self.metadata(payment)).await {
             Ok(done) if done.state.refund_due().is_none() => Attended::Done,
             Ok(_) => Attended::Later("money must go back".to_owned()),
-            Err(error) => Attended::Later(because(&error)),
+            Err(error) => Attended::Later(with_causes(&error)),
         }
     }
 

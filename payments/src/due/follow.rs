@@ -2,9 +2,8 @@
 
 use aggregates::{Booking, BookingCommand, BookingError, BookingId, Payment, PaymentId, booking::CancelReason};
 use chrono::Utc;
-use journal::{ExecuteError, Journal, Metadata};
+use journal::{ExecuteError, Journal, Metadata, with_causes};
 
-use super::because;
 use crate::{
     ProviderPayment,
     judge::{self, Follows},
@@ -33,7 +32,7 @@ pub(crate) async fn follow(
     for _ in 0..STEPS_MAX {
         let state = match journal.load::<Payment>(payment.0).await {
             Ok(loaded) => loaded.state,
-            Err(error) => return Followed::Later(because(&error)),
+            Err(error) => return Followed::Later(with_causes(&error)),
         };
         match judge::follows(&state, paid, Utc::now()) {
             Follows::Nothing => return Followed::Through,
@@ -46,7 +45,7 @@ pub(crate) async fn follow(
                 }
                 // Somebody settled it meanwhile: look again.
                 Err(ExecuteError::Refused(_)) => {}
-                Err(error) => return Followed::Later(because(&error)),
+                Err(error) => return Followed::Later(with_causes(&error)),
             },
         }
     }
@@ -70,7 +69,7 @@ async fn cancel(journal: &Journal, payment: PaymentId, booking: BookingId, metad
         Err(ExecuteError::Refused(BookingError::NoSuchBooking | BookingError::RequestedOtherwise)) => {
             call(payment, "a payment that was refunded at the provider has no booking")
         }
-        Err(error) => Followed::Later(because(&error)),
+        Err(error) => Followed::Later(with_causes(&error)),
     }
 }
 

@@ -14,7 +14,7 @@ pub use attend::Attendant;
 pub(crate) use follow::{Followed, follow};
 use journal::{Journal, elect};
 pub use note::{CHECKPOINT, Notes};
-pub(crate) use retry::{backoff, because, stored_reason};
+pub(crate) use retry::{backoff, stored_reason};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;

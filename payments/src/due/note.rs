@@ -4,9 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use aggregates::{Event, PaymentId};
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
-use journal::{Follower, Journal, RecordedEvent, checkpoint};
-use sqlx::{Executor as _, PgPool};
+use journal::{Follower, Journal, RecordedEvent, checkpoint, create_tables};
+use sqlx::PgPool;
 
 use super::{DueError, Kind};
 use crate::judge;
@@ -25,16 +24,9 @@ pub struct Notes {
 /// What a batch of events makes of the work: a kind of it is due then for a payment, or not any more.
 type Work = HashMap<(PaymentId, Kind), Option<DateTime<Utc>>>;
 
-/// Creates the table if need be. Several processes may do so at once.
-pub(super) fn create(pool: &PgPool) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-    Box::pin(async move {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext('payment_work'))")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.execute(include_str!("../../migrations/payment_work.sql")).await?;
-        transaction.commit().await
-    })
+/// Creates the table if need be.
+pub(super) async fn create(pool: &PgPool) -> Result<(), sqlx::Error> {
+    create_tables(pool, "payment_work", include_str!("../../migrations/payment_work.sql")).await
 }
 
 impl Notes {

@@ -15,20 +15,6 @@ pub(crate) fn backoff(tries: i32) -> Duration {
     BACKOFF.checked_mul(doubled).map_or(BACKOFF_MAX, |wait| wait.min(BACKOFF_MAX))
 }
 
-/// An error with its causes.
-pub(crate) fn because(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// What of a reason is kept. What Postgres cannot hold as text must not keep the others waiting.
 pub(crate) fn stored_reason(reason: &str) -> String {
     reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()

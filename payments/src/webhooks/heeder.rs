@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aggregates::{Payment, PaymentId};
 use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt, stream};
-use journal::{Journal, Loaded, Metadata};
+use journal::{Journal, Loaded, Metadata, with_causes};
 
 use super::{
     Change,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Provider, ProviderPayment,
-    due::{DueError, Followed, because, follow},
+    due::{DueError, Followed, follow},
     judge::{self, Follows},
 };
 
@@ -78,7 +78,7 @@ impl Heeder {
     async fn look(&self, payment: PaymentId, rows: &[Row]) -> Option<Heeded> {
         let state = match self.journal.load::<Payment>(payment.0).await {
             Ok(loaded) => loaded.state,
-            Err(error) => return Some(failed(payment, because(&error))),
+            Err(error) => return Some(failed(payment, with_causes(&error))),
         };
         let now = Utc::now();
         let is_known = |row: &Row| would_follow(&state, &row.change, now) == Some(Follows::Nothing);
@@ -94,7 +94,7 @@ impl Heeder {
             Ok(Some(paid)) => paid,
             // Whether a try came to nothing is for the attendant to find out.
             Ok(None) => return Heeded::Done(None),
-            Err(error) => return failed(payment, because(&error)),
+            Err(error) => return failed(payment, with_causes(&error)),
         };
         let metadata = Metadata::of_request(Arc::clone(&self.actor), &format!("webhook-{payment}"));
         match follow(&self.journal, payment, &paid, &metadata).await {

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
-use journal::Journal;
+use journal::{Journal, create_tables};
 use serde_json::Value;
-use sqlx::{Executor as _, PgPool};
+use sqlx::PgPool;
 use thiserror::Error;
 use tokio::{
     sync::{Notify, Semaphore},
@@ -78,16 +77,9 @@ pub struct Inbox {
     arrived: Arc<Notify>,
 }
 
-/// Creates the table if need be. Several processes may do so at once.
-pub(crate) fn create(pool: &PgPool) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-    Box::pin(async move {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext('payment_webhooks'))")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.execute(include_str!("../../migrations/payment_webhooks.sql")).await?;
-        transaction.commit().await
-    })
+/// Creates the table if need be.
+pub(crate) async fn create(pool: &PgPool) -> Result<(), sqlx::Error> {
+    create_tables(pool, "payment_webhooks", include_str!("../../migrations/payment_webhooks.sql")).await
 }
 
 impl Inbox {

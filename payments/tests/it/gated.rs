@@ -1,20 +1,9 @@
 //! A provider behind two doors that a test opens: before a call has its effect, and before its answer arrives.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use aggregates::PaymentId;
 use futures::{FutureExt, future::BoxFuture};
 use payments::{Cancel, Confirm, Provider, ProviderPayment, ProviderResult, TossProvider};
-use tokio::sync::Semaphore;
-
-use crate::desk::in_time;
-
-/// A door for confirmations; open, until it is shut.
-pub struct Door {
-    shut: AtomicBool,
-    waiting: Semaphore,
-    passes: Semaphore,
-}
+use stack::testing::Door;
 
 pub struct Gated {
     toss: TossProvider,
@@ -22,36 +11,9 @@ pub struct Gated {
     pub after: Door,
 }
 
-impl Door {
-    fn new() -> Self {
-        Self { shut: AtomicBool::new(false), waiting: Semaphore::new(0), passes: Semaphore::new(0) }
-    }
-
-    pub fn shut(&self) {
-        self.shut.store(true, Ordering::SeqCst);
-    }
-
-    /// Waits until somebody stands before it, who then counts as seen.
-    pub async fn somebody(&self) {
-        in_time("somebody at the door", self.waiting.acquire()).await.unwrap().forget();
-    }
-
-    /// Lets one through.
-    pub fn let_one_through(&self) {
-        self.passes.add_permits(1);
-    }
-
-    async fn pass(&self) {
-        if self.shut.load(Ordering::SeqCst) {
-            self.waiting.add_permits(1);
-            self.passes.acquire().await.unwrap().forget();
-        }
-    }
-}
-
 impl Gated {
     pub fn new(toss: TossProvider) -> Self {
-        Self { toss, before: Door::new(), after: Door::new() }
+        Self { toss, before: Door::default(), after: Door::default() }
     }
 }
 

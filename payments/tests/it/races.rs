@@ -7,11 +7,12 @@ use aggregates::{AttemptId, PaymentError, PaymentId, PaymentStatus};
 use chrono::Utc;
 use journal::{ExecuteError, Journal, JournalOptions};
 use payments::{Approval, ApproveError, Cashier, GuardOptions, due::Attendant};
+use stack::testing::Door;
 use tokio::task::JoinHandle;
 
 use crate::{
     due::note_all,
-    gated::{Door, Gated},
+    gated::Gated,
     till::{PRICE, Till, metadata, new_attempt},
 };
 

@@ -1,7 +1,7 @@
 //! The rows in Postgres.
 
 use aggregates::{ConcertId, Counts, Money, Qty, UserId};
-use journal::Position;
+use journal::{Position, create_tables};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -38,15 +38,7 @@ SELECT count(*), set_config('synchronous_commit', 'off', true) FROM moved";
 
 /// Creates what is not there yet.
 pub(super) async fn create(pool: &PgPool) -> Result<(), Error> {
-    let mut transaction = pool.begin().await?;
-    // Processes that start together create one after another: IF NOT EXISTS alone lets them collide.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('boxoffice'), hashtext($1))")
-        .bind(CHECKPOINT)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
+    Ok(create_tables(pool, CHECKPOINT, SCHEMA).await?)
 }
 
 /// The checkpoint, without creating it.

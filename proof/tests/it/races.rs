@@ -4,11 +4,9 @@
 use aggregates::{BookingStatus, Counts, PaymentError};
 use journal::ExecuteError;
 use payments::{Approval, ApproveError};
+use stack::testing::Door;
 
-use crate::{
-    gated::Door,
-    theatre::{CAPACITY, End, House, Theatre},
-};
+use crate::theatre::{CAPACITY, End, House, Theatre};
 
 /// What the two tickets cost.
 const AMOUNT: u64 = 110_000;

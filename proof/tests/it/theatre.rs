@@ -16,16 +16,15 @@ use payments::{
     simulator::{self, Simulator},
 };
 use saga::{Cancellations, Deadlines, Saga};
-use stack::{Postgres, testing::eventually};
+use stack::{
+    Postgres,
+    testing::{Door, eventually},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    adapter,
-    gated::{Door, Gated},
-    real::books,
-};
+use crate::{adapter, gated::Gated, real::books};
 
 /// Tickets there are.
 pub const CAPACITY: u32 = 4;

@@ -1,7 +1,6 @@
 //! Very many holds that are due in the same second, while others book.
 
 use std::{
-    env,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{Boxoffice, Fan, concert_of, eventually};
+use crate::support::{Boxoffice, Fan, concert_of, eventually, scale};
 
 /// Holds, where the environment does not say.
 const HOLDS: usize = 500;
@@ -94,7 +93,7 @@ async fn ends(pool: &PgPool) -> (i64, f64, f64, f64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_due_in_one_second_are_released_while_others_book() {
-    let holds = env::var("BOXOFFICE_HOLDS").map_or(HOLDS, |text| text.parse().expect("BOXOFFICE_HOLDS: a number"));
+    let holds = scale("BOXOFFICE_HOLDS", HOLDS);
     let system = Boxoffice::start().await;
     let (fan, other) = (system.fan().await, system.fan().await);
     let elsewhere = system.organizer().await.register_concert(1_000_000).await;

@@ -96,7 +96,7 @@ async fn a_payment_sent_again_under_its_key_is_one_charge() {
     assert_eq!(paid.text_at("/status"), "PaymentApproved");
     let names = Log::settled(&system.postgres().await).await;
     assert_eq!(names.names_of(&payment), ["PaymentRequested", "PaymentAttempted", "PaymentApproved"]);
-    let provider = Client::new(system.setting("PROVIDER_URL"));
+    let provider = system.provider();
     assert_eq!(provider.get("/_sim").await.ok(200).number_at("/charged"), PRICE);
 
     let declined = fan.book(&concert, 1).await.ok(201).text_at("/paymentId");

@@ -1,12 +1,11 @@
 //! What it says of the log, of money, and of what is not there.
 
 use chrono::{DateTime, Utc};
-use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::{caught_up, follower, listens_on, place, report, report_where, run, said, troubles};
-use crate::support::{Boxoffice, Client, Log};
+use crate::support::{Boxoffice, Log};
 
 #[tokio::test]
 async fn what_status_says_of_a_small_log_is_so() {
@@ -82,8 +81,8 @@ async fn refunds_that_fail_are_shown_with_the_reason_until_they_are_through() {
     let booked = fan.book(&concert, 1).await.ok(201);
     let payment = booked.text_at("/paymentId");
     fan.pays(&payment).await;
-    let provider = Client::new(system.setting("PROVIDER_URL"));
-    provider.send(provider.request(Method::PUT, "/_sim").json(&json!({"down": true}))).await.ok(200);
+    let provider = system.provider();
+    provider.set_faults(json!({"down": true})).await;
     fan.cancel(&booked.text_at("/bookingId")).await.ok(200);
 
     let refund = |report: &Value| report["payments"]["work"]["refund"].clone();
@@ -97,7 +96,7 @@ async fn refunds_that_fail_are_shown_with_the_reason_until_they_are_through() {
     assert!(refund_now["worst"]["lastError"].as_str().is_some_and(|error| !error.is_empty()), "{refund_now}");
     assert!(troubles(&report).contains("1 of 1 refund failed"), "{}", troubles(&report));
 
-    provider.send(provider.request(Method::DELETE, "/_sim")).await;
+    provider.delete("/_sim").await;
     report_where("the refund to be through", &system, |report| refund(report)["waiting"] == 0 && caught_up(report))
         .await;
 }
