@@ -107,6 +107,8 @@ async fn two_processes_that_change_the_same_aggregate_never_fork_it() {
     let log = world.log().await;
     assert_gapless(&log);
     assert_eq!(log.len(), 1 + 2 * 4 * 5);
+    // What the other one appended last is news that this one may not have heard yet.
+    world.journal.reached(Position(log.len() as u64)).await;
     let state = world.journal.load::<Concert>(concert).await.unwrap().state;
     assert_eq!(state.counts().held, 40);
 }
