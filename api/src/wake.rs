@@ -30,7 +30,7 @@ pub(crate) struct Waiting {
 }
 
 impl Wake {
-    /// Waits for any event of any of these aggregates, from now on.
+    /// Waits for any event of any of these aggregates that decides something, from now on.
     pub fn on(&self, ids: impl IntoIterator<Item = Uuid>) -> Waiting {
         let (ids, notify): (Vec<Uuid>, _) = (ids.into_iter().collect(), Arc::new(Notify::new()));
         let mut waiting = self.waiting.lock();
@@ -72,17 +72,22 @@ impl Wake {
     }
 }
 
+/// What leads on to something else at once, in a booking that is being made. Who waits for the booking waits for where that
+/// leads; to look before would be in vain, and cost a query.
+const ON_THE_WAY: [&str; 3] = ["BookingRequested", "TicketsHeld", "TicketsRefused"];
+
 /// The event's own aggregate; for a concert's, also the booking it is about, so that nobody has to wait for a concert,
 /// to which something happens all the time.
 fn concerned(event: &RecordedEvent) -> impl Iterator<Item = Uuid> {
     const FIELD: &str = r#""bookingId":""#;
     const UUID_CHARS: usize = 36;
+    let is_awaited = !ON_THE_WAY.contains(&&*event.event_type);
     let booking = || {
         let from = event.payload.find(FIELD)? + FIELD.len();
         event.payload.get(from..from + UUID_CHARS)?.parse().ok()
     };
-    let other = if event.aggregate == AggregateType::Concert { booking() } else { None };
-    [Some(event.aggregate_id), other].into_iter().flatten()
+    let other = if is_awaited && event.aggregate == AggregateType::Concert { booking() } else { None };
+    [is_awaited.then_some(event.aggregate_id), other].into_iter().flatten()
 }
 
 impl Waiting {

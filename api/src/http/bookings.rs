@@ -81,6 +81,16 @@ impl Standing {
         Ok(Some(Self { request, status, rejection: booking.rejection(), payment }))
     }
 
+    /// The same, of one that must be there.
+    async fn now(api: &Api, id: BookingId) -> Result<Self, Problem> {
+        Self::of(api, id).await?.ok_or_else(|| Problem::not_found("booking"))
+    }
+
+    /// A booking that was asked for this moment: whether there are tickets is yet to be found out.
+    fn requested(request: Request) -> Self {
+        Self { request, status: BookingStatus::BookingRequested, rejection: None, payment: Payment::default() }
+    }
+
     /// Whether it is known if tickets are held.
     fn is_settled(&self) -> bool {
         self.status != BookingStatus::BookingRequested || self.payment.request().is_some()
@@ -131,24 +141,27 @@ pub(super) async fn create(
         check(&api, caller, user_id, concert_id, qty).await?;
     }
     let waiting = api.wake.on([booking_id.0, PaymentId::of(booking_id).0]);
-    let request = BookingCommand::Request(Request { booking_id, concert_id, user_id, qty });
-    let metadata = trail.metadata(caller.user);
+    let request = Request { booking_id, concert_id, user_id, qty };
+    let (command, metadata) = (BookingCommand::Request(request), trail.metadata(caller.user));
     let done = match key {
-        Some(_) => api.journal.execute::<Booking>(booking_id.0, request, &metadata).await,
-        None => api.journal.execute_new::<Booking>(booking_id.0, request, &metadata).await,
+        Some(_) => api.journal.execute::<Booking>(booking_id.0, command, &metadata).await,
+        None => api.journal.execute_new::<Booking>(booking_id.0, command, &metadata).await,
     };
-    let requested = done.map_err(|error| Problem::of_command(error, refused))?.position;
+    let done = done.map_err(|error| Problem::of_command(error, refused))?;
 
     let deadline = Instant::now() + patience;
+    // To look at once would cost a query for a payment that cannot be there yet.
+    let mut standing =
+        if done.changed { Standing::requested(request) } else { Standing::now(&api, booking_id).await? };
     loop {
-        let standing = Standing::of(&api, booking_id).await?.ok_or_else(|| Problem::not_found("booking"))?;
         if standing.is_settled() && patience > Duration::ZERO {
             return settled(&api, &standing);
         }
         if timeout_at(deadline, waiting.woken()).await.is_err() {
-            let answer = At(requested, Json(standing.answer()));
+            let answer = At(done.position, Json(standing.answer()));
             return Ok(located(booking_id, (StatusCode::ACCEPTED, answer).into_response()));
         }
+        standing = Standing::now(&api, booking_id).await?;
     }
 }
 
@@ -228,7 +241,7 @@ pub(super) async fn read(
     Id(id): Id,
 ) -> Result<Json<BookingAnswer>, Problem> {
     min.wait(|position| reached(&api, position)).await?;
-    let standing = Standing::of(&api, BookingId(id)).await?.ok_or_else(|| Problem::not_found("booking"))?;
+    let standing = Standing::now(&api, BookingId(id)).await?;
     caller.must_be(standing.request.user_id)?;
     Ok(Json(standing.answer()))
 }
@@ -245,7 +258,7 @@ pub(super) async fn cancel(
     trail: Trail,
     Id(id): Id,
 ) -> Result<At<Json<BookingAnswer>>, Problem> {
-    let standing = Standing::of(&api, BookingId(id)).await?.ok_or_else(|| Problem::not_found("booking"))?;
+    let standing = Standing::now(&api, BookingId(id)).await?;
     caller.must_be(standing.request.user_id)?;
     let reason = match caller.role {
         Role::Organizer if caller.user != standing.request.user_id => CancelReason::ByOrganizer,
@@ -264,7 +277,7 @@ pub(super) async fn cancel(
     // Within a bound: until the money is back and the tickets are free, so that whoever looks next finds it so.
     let deadline = Instant::now() + patience.min(CANCEL_WAIT_MAX);
     loop {
-        let standing = Standing::of(&api, BookingId(id)).await?.ok_or_else(|| Problem::not_found("booking"))?;
+        let standing = Standing::now(&api, BookingId(id)).await?;
         let released = has_released(&api, &standing).await?;
         position = if released { api.journal.position() } else { position };
         if released || timeout_at(deadline, waiting.woken()).await.is_err() {
