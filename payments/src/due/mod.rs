@@ -126,7 +126,8 @@ async fn note(journal: &Journal, due: &Notify) {
         let error = match Notes::resume(journal).await {
             Ok(mut notes) => loop {
                 match notes.step().await {
-                    Ok(()) => due.notify_one(),
+                    Ok(true) => due.notify_one(),
+                    Ok(false) => {}
                     Err(error) => break error,
                 }
             },

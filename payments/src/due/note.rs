@@ -1,11 +1,12 @@
 //! From the log to the table of what is due; effect and checkpoint are one transaction.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aggregates::{Event, PaymentId};
 use chrono::{DateTime, Utc};
-use journal::{Follower, Journal, RecordedEvent, checkpoint, create_tables};
+use journal::{Follower, Journal, Position, RecordedEvent, checkpoint, create_tables};
 use sqlx::PgPool;
+use tokio::time::{Instant, sleep_until};
 
 use super::{DueError, Kind};
 use crate::judge;
@@ -15,10 +16,18 @@ pub const CHECKPOINT: &str = "payment-work.v1";
 /// Events noted in one transaction, at most.
 const BATCH_EVENTS_MAX: usize = 2_048;
 
+/// How long events that make no work wait for others before the checkpoint is moved past them: each move is a commit, which
+/// the disk would else do beside each of the journal's. What was read and not stored is read again, to the same end.
+const IDLE_MOVE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Notes what is due, at some place in the log.
 pub struct Notes {
     journal: Journal,
     follower: Follower,
+    /// Where the checkpoint is.
+    stored: Position,
+    /// When it is moved past events that made no work.
+    move_at: Instant,
 }
 
 /// What a batch of events makes of the work: a kind of it is due then for a payment, or not any more.
@@ -34,27 +43,40 @@ impl Notes {
     pub async fn resume(journal: &Journal) -> Result<Self, DueError> {
         create(journal.pool()).await?;
         let at = checkpoint(journal.pool(), CHECKPOINT).await?;
-        Ok(Self { journal: journal.clone(), follower: journal.follow(at) })
+        Ok(Self { journal: journal.clone(), follower: journal.follow(at), stored: at, move_at: Instant::now() })
     }
 
-    /// Waits for events and notes a batch of them.
-    pub async fn step(&mut self) -> Result<(), DueError> {
-        let from = self.follower.position();
-        let events = self.follower.next(BATCH_EVENTS_MAX).await?;
-        let outcome = self.note(from, &events).await;
+    /// Waits for events and notes what a batch of them makes of the work; whether that was anything.
+    pub async fn step(&mut self) -> Result<bool, DueError> {
+        let read = self.follower.position();
+        let work = tokio::select! {
+            biased;
+            events = self.follower.next(BATCH_EVENTS_MAX) => self.work(&events?),
+            () = sleep_until(self.move_at), if self.stored < read => Ok(Work::new()),
+        };
+        let outcome = async {
+            let work = work?;
+            let is_work = !work.is_empty();
+            if is_work || Instant::now() >= self.move_at {
+                self.store(work).await?;
+            }
+            Ok(is_work)
+        }
+        .await;
         if outcome.is_err() {
-            self.follower.seek(from);
+            self.follower.seek(read);
         }
         outcome
     }
 
-    async fn note(&self, from: journal::Position, events: &[Arc<RecordedEvent>]) -> Result<(), DueError> {
-        let work = self.work(events)?;
+    /// Writes the work and moves the checkpoint to where the log was read, in one transaction.
+    async fn store(&mut self, work: Work) -> Result<(), DueError> {
+        let to = self.follower.position();
         let mut transaction = self.journal.pool().begin().await?;
         let moved = sqlx::query("UPDATE checkpoints SET position = $3 WHERE name = $1 AND position = $2")
             .bind(CHECKPOINT)
-            .bind(from.to_sql())
-            .bind(self.follower.position().to_sql())
+            .bind(self.stored.to_sql())
+            .bind(to.to_sql())
             .execute(&mut *transaction)
             .await?;
         if moved.rows_affected() != 1 {
@@ -90,6 +112,7 @@ impl Notes {
             .await?;
         }
         transaction.commit().await?;
+        (self.stored, self.move_at) = (to, Instant::now() + IDLE_MOVE_INTERVAL);
         Ok(())
     }
 
