@@ -97,9 +97,9 @@ impl System {
         );
         let relay_status = relay.status();
         let reader = nats::connect(&settings.nats_reader_url, "boxoffice projections").await?;
-        let mirror = |name: &'static str| -> Box<dyn EventSource> {
-            Box::new(MirrorSource::new(journal.clone(), reader.clone(), name, Position(0)))
-        };
+        // Each where its table is (ADR 10): the counts beside the log, the histories beside its mirror.
+        let beside: Box<dyn EventSource> = Box::new(journal.follow(Position(0)));
+        let mirror: Box<dyn EventSource> = Box::new(MirrorSource::new(journal.clone(), reader, "mypage", Position(0)));
         let counts = TicketCounts::open(journal.pool().clone()).await?;
         let counts_progress = counts.progress().clone();
         let concerts = ConcertViews::open(journal.pool().clone()).await?;
@@ -109,9 +109,9 @@ impl System {
         tasks.spawn(relay.run(ends.clone()));
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
         let standstills = Standstills::default();
-        let runner = Runner::new(counts, mirror("ticket-counts"), journal.pool().clone());
+        let runner = Runner::new(counts, beside, journal.pool().clone());
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
-        let runner = Runner::new(mypage_writer, mirror("mypage"), journal.pool().clone());
+        let runner = Runner::new(mypage_writer, mirror, journal.pool().clone());
         tasks.spawn(project("mypage", runner, standstills.clone(), ends.clone()));
         tasks.spawn(concerts.clone().run(Some(counts_progress.clone()), ends.clone()));
         tasks.spawn(wake.clone().run(journal.clone(), accounts.clone(), ends.clone()));

@@ -30,6 +30,9 @@ use crate::{
 
 /// Messages that are published and not acknowledged yet, at most; the next one waits.
 pub const IN_FLIGHT_MAX: usize = 1_000;
+/// Messages of which only the last asks to be acknowledged, at most. Each is accepted only after the one before it, so the
+/// word of the last is the word of all; and where one is refused, so is all that follows it.
+const ACKNOWLEDGED_AT_ONCE_MAX: usize = 50;
 /// Events taken from the journal at once, at most.
 const TAKE_EVENTS_MAX: usize = 512;
 /// Longest wait for the oldest message in flight to be acknowledged, and for any other answer of the server.
@@ -60,6 +63,8 @@ pub(super) enum Cause {
     Journal(#[from] ReadError),
     #[error("position {position} was not acknowledged: {source}")]
     Publish { position: Position, source: PublishError },
+    #[error("position {position} could not be sent: {source}")]
+    Send { position: Position, source: async_nats::client::PublishError },
     #[error("position {position} was acknowledged as message {sequence}")]
     Elsewhere { position: Position, sequence: u64 },
     #[error("the stream ends at {found}, not between {confirmed} and {sent}")]
@@ -122,7 +127,7 @@ impl<'a> Session<'a> {
         };
         self.sent.store(last.0, Ordering::Release);
         self.confirmed(last);
-        let (in_flight, acknowledgements) = mpsc::channel(IN_FLIGHT_MAX);
+        let (in_flight, acknowledgements) = mpsc::channel(IN_FLIGHT_MAX / ACKNOWLEDGED_AT_ONCE_MAX);
         let (never, _, _) =
             tokio::try_join!(self.feed(last, in_flight), self.confirm(acknowledgements), self.watch(&stream))?;
         match never {}
@@ -132,11 +137,17 @@ impl<'a> Session<'a> {
     async fn feed(&self, after: Position, in_flight: mpsc::Sender<InFlight>) -> Result<Infallible, Interruption> {
         let mut follower = self.journal.follow(after);
         loop {
-            for event in follower.next(TAKE_EVENTS_MAX).await.map_err(Cause::from)? {
-                let position = event.position;
+            for events in follower.next(TAKE_EVENTS_MAX).await.map_err(Cause::from)?.chunks(ACKNOWLEDGED_AT_ONCE_MAX) {
+                let Some((last, before)) = events.split_last() else { continue };
                 let Ok(room) = in_flight.reserve().await else { return Err(Cause::Disconnected.into()) };
-                let Outgoing { subject, headers, payload } = to_message(&event);
-                self.sent.store(position.0, Ordering::Release);
+                self.sent.store(last.position.0, Ordering::Release);
+                for event in before {
+                    let Outgoing { subject, headers, payload } = to_message(event);
+                    let sent = self.client.publish_with_headers(subject, headers, payload).await;
+                    sent.map_err(|source| Cause::Send { position: event.position, source })?;
+                }
+                let position = last.position;
+                let Outgoing { subject, headers, payload } = to_message(last);
                 let acknowledgement = self.context.publish_with_headers(subject, headers, payload).await;
                 let acknowledgement = acknowledgement.map_err(|source| Cause::Publish { position, source })?;
                 room.send(InFlight { position, acknowledgement });
@@ -144,7 +155,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes acknowledgements in order; each must be of the sequence that is its position.
+    /// Takes acknowledgements in order; each must be of the sequence that is its position, and speaks for all before it.
     async fn confirm(&self, mut in_flight: mpsc::Receiver<InFlight>) -> Result<Infallible, Interruption> {
         while let Some(InFlight { position, acknowledgement }) = in_flight.recv().await {
             let answer = acknowledgement.await.map_err(|source| self.cause(position, source))?;
@@ -199,7 +210,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A message on its way.
+/// A message on its way, with those before it.
 struct InFlight {
     position: Position,
     acknowledgement: PublishAckFuture,
