@@ -11,8 +11,9 @@ use crate::{Sequence, load::has_snapshots};
 
 /// Events after which a first snapshot is due.
 pub(crate) const SNAPSHOT_EVENTS_MIN: u64 = 1_000;
-/// A next one is due when the aggregate has grown by one part in this many: writing them costs a constant share.
-const SNAPSHOT_GROWTH_PARTS: u64 = 10;
+/// A next one is due when the aggregate has grown by one part in this many: writing them costs a constant share, which at
+/// this many is five times the last of them, and a load reads a quarter more than it at most.
+const SNAPSHOT_GROWTH_PARTS: u64 = 4;
 /// Snapshots waiting to be written; when it is full one is skipped, and the next that is due is written instead.
 const SNAPSHOTS_WAITING_MAX: usize = 16;
 
