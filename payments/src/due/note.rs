@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aggregates::{Event, PaymentId};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use journal::{Follower, Journal, Position, RecordedEvent, checkpoint, create_tables};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep_until};
@@ -13,21 +13,28 @@ use crate::judge;
 
 /// The checkpoint in the journal.
 pub const CHECKPOINT: &str = "payment-work.v1";
-/// Events noted in one transaction, at most.
+/// Events read at once, at most.
 const BATCH_EVENTS_MAX: usize = 2_048;
+/// Pieces of work that wait to be written, about; more are written at once.
+const WORK_WAITING_MAX: usize = 4_096;
 
-/// How long events that make no work wait for others before the checkpoint is moved past them: each move is a commit, which
-/// the disk would else do beside each of the journal's. What was read and not stored is read again, to the same end.
-const IDLE_MOVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How long what is not urgent waits for more before it is written: most tries have their outcome sooner, and then nothing is
+/// left to write; and each write is a commit, which the disk would else do beside each of the journal's. What was read and not
+/// written is read again, to the same end.
+const STORE_INTERVAL: Duration = Duration::from_millis(200);
+/// Work that is due sooner than this is written at once.
+const URGENT_WITHIN: TimeDelta = TimeDelta::seconds(1);
 
 /// Notes what is due, at some place in the log.
 pub struct Notes {
     journal: Journal,
     follower: Follower,
+    /// What was read since the last write makes of the work.
+    work: Work,
     /// Where the checkpoint is.
     stored: Position,
-    /// When it is moved past events that made no work.
-    move_at: Instant,
+    /// When it is moved at the latest.
+    store_at: Instant,
 }
 
 /// What a batch of events makes of the work: a kind of it is due then for a payment, or not any more.
@@ -42,31 +49,27 @@ impl Notes {
     /// Creates the table if need be, and resumes from the checkpoint.
     pub async fn resume(journal: &Journal) -> Result<Self, DueError> {
         create(journal.pool()).await?;
-        let at = checkpoint(journal.pool(), CHECKPOINT).await?;
-        Ok(Self { journal: journal.clone(), follower: journal.follow(at), stored: at, move_at: Instant::now() })
+        let stored = checkpoint(journal.pool(), CHECKPOINT).await?;
+        let follower = journal.follow(stored);
+        Ok(Self { journal: journal.clone(), follower, work: Work::new(), stored, store_at: Instant::now() })
     }
 
-    /// Waits for events and notes what a batch of them makes of the work; whether that was anything.
+    /// Waits for events, or for the time to write what earlier ones have made of the work; whether there is work now that
+    /// was not there before. After an error it must be resumed.
     pub async fn step(&mut self) -> Result<bool, DueError> {
-        let read = self.follower.position();
-        let work = tokio::select! {
+        let mut is_urgent = false;
+        tokio::select! {
             biased;
-            events = self.follower.next(BATCH_EVENTS_MAX) => self.work(&events?),
-            () = sleep_until(self.move_at), if self.stored < read => Ok(Work::new()),
-        };
-        let outcome = async {
-            let work = work?;
-            let is_work = !work.is_empty();
-            if is_work || Instant::now() >= self.move_at {
-                self.store(work).await?;
-            }
-            Ok(is_work)
+            events = self.follower.next(BATCH_EVENTS_MAX) => is_urgent = self.read(&events?)?,
+            () = sleep_until(self.store_at), if self.stored < self.follower.position() => {}
         }
-        .await;
-        if outcome.is_err() {
-            self.follower.seek(read);
+        if !is_urgent && self.work.len() < WORK_WAITING_MAX && Instant::now() < self.store_at {
+            return Ok(false);
         }
-        outcome
+        let work = std::mem::take(&mut self.work);
+        let is_more = work.values().any(Option::is_some);
+        self.store(work).await?;
+        Ok(is_more)
     }
 
     /// Writes the work and moves the checkpoint to where the log was read, in one transaction.
@@ -112,12 +115,14 @@ impl Notes {
             .await?;
         }
         transaction.commit().await?;
-        (self.stored, self.move_at) = (to, Instant::now() + IDLE_MOVE_INTERVAL);
+        (self.stored, self.store_at) = (to, Instant::now() + STORE_INTERVAL);
         Ok(())
     }
 
-    fn work(&self, events: &[Arc<RecordedEvent>]) -> Result<Work, DueError> {
-        let mut work = Work::new();
+    /// Takes in what a batch of events makes of the work; whether any of it is urgent.
+    fn read(&mut self, events: &[Arc<RecordedEvent>]) -> Result<bool, DueError> {
+        let urgent_until = Utc::now() + URGENT_WITHIN;
+        let mut is_urgent = false;
         for event in events.iter().filter(|event| event.aggregate == aggregates::AggregateType::Payment) {
             let decoded = event
                 .decode(self.journal.upcasters())
@@ -125,10 +130,12 @@ impl Notes {
             if let Event::Payment(decoded) = decoded {
                 let payment = PaymentId(event.aggregate_id);
                 for (kind, after) in judge::work_after(&decoded) {
-                    work.insert((payment, *kind), after.map(|after| event.recorded_at + after));
+                    let due_at = after.map(|after| event.recorded_at + after);
+                    is_urgent |= due_at.is_some_and(|at| at <= urgent_until);
+                    self.work.insert((payment, *kind), due_at);
                 }
             }
         }
-        Ok(work)
+        Ok(is_urgent)
     }
 }
