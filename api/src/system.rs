@@ -97,7 +97,7 @@ impl System {
         );
         let relay_status = relay.status();
         let reader = nats::connect(&settings.nats_reader_url, "boxoffice projections").await?;
-        // Each where its table is (ADR 10): the counts beside the log, the histories beside its mirror.
+        // Each where its table is (ADR 11): the counts beside the log, the histories beside its mirror.
         let beside: Box<dyn EventSource> = Box::new(journal.follow(Position(0)));
         let mirror: Box<dyn EventSource> = Box::new(MirrorSource::new(journal.clone(), reader, "mypage", Position(0)));
         let counts = TicketCounts::open(journal.pool().clone()).await?;
