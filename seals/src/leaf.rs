@@ -1,12 +1,7 @@
 //! What a leaf is: every column of a row of `events`, without ambiguity. docs/seals.md says the same for others.
 
-use std::str::FromStr as _;
-
-use aggregates::AggregateType;
-use chrono::DateTime;
 use journal::{Position, RecordedEvent, Sequence};
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::hash::{Hash, LEAF_PREFIX};
 
@@ -96,21 +91,6 @@ impl<'a> Row<'a> {
             payload: &event.payload,
             metadata: &event.metadata,
         }
-    }
-
-    /// The event of this row, where its columns are what an event of ours has.
-    pub fn to_event(&self) -> Option<RecordedEvent> {
-        Some(RecordedEvent {
-            position: self.position,
-            recorded_at: DateTime::from_timestamp_micros(self.recorded_at_micros)?,
-            aggregate: AggregateType::from_str(self.aggregate_type).ok()?,
-            aggregate_id: Uuid::from_str(self.aggregate_id).ok()?,
-            sequence: self.sequence,
-            event_type: self.event_type.into(),
-            event_version: self.event_version.into(),
-            payload: self.payload.into(),
-            metadata: self.metadata.into(),
-        })
     }
 }
 

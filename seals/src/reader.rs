@@ -7,12 +7,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use journal::Position;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
-    Hash, KnownKey, Nodes, SealError, consistency_proof, inclusion_proof, rows,
+    Checkpoint, Hash, KnownKey, Nodes, SealError, consistency_proof, inclusion_proof, rows,
     tile::{TILE_HEIGHT, TILE_WIDTH, TileId},
     tree::{Tree, perfect},
+    verify_consistency,
 };
 
 /// A checkpoint as it is stored.
@@ -105,6 +107,21 @@ impl Log {
         let wanted = Wanted::default();
         let Ok(_) = consistency_proof(&wanted, old, new);
         consistency_proof(&self.load(wanted).await?, old, new)
+    }
+
+    /// Whether the newest checkpoint goes on from one that was kept, by the stored tiles. That the rows are what was sealed is
+    /// another question, which [`crate::SealCheck`] answers.
+    pub async fn goes_on_from(&self, kept: &Checkpoint) -> Result<(), SealError> {
+        let (size, root) = self.newest().await?.map_or((0, Hash::of_nothing()), |newest| (newest.size, newest.root));
+        if kept.size > size {
+            return Err(SealError::Shorter { head: Position(size), signed: kept.size });
+        }
+        let proof = self.consistency(kept.size, size).await?;
+        if verify_consistency((kept.size, &kept.root), (size, &root), &proof).is_ok() {
+            return Ok(());
+        }
+        let found = self.root_at(kept.size).await?;
+        Err(SealError::OtherRoot { size: kept.size, expected: kept.root, found })
     }
 
     async fn load(&self, wanted: Wanted) -> Result<Tiles, SealError> {

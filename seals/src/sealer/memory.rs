@@ -18,8 +18,10 @@ impl Memory {
     }
 
     /// Remembers what was signed. A failure costs only that this one is not remembered.
-    pub fn keep(&self, signed: &Signed) {
-        if let Err(error) = write_private(&self.0, &signed.note) {
+    pub async fn keep(&self, signed: &Signed) {
+        let (file, note) = (self.0.clone(), signed.note.clone());
+        let kept = tokio::task::spawn_blocking(move || write_private(&file, &note)).await;
+        if let Err(error) = kept.map_err(std::io::Error::other).flatten() {
             tracing::warn!(%error, file = %self.0.display(), "the newest checkpoint is not kept outside the database");
         }
     }
@@ -52,12 +54,7 @@ impl Memory {
                 "more was signed than this database knows of: it was restored from an older state. If that was meant, move the \
                  file away; whoever kept a checkpoint from after that state can show that the log was cut"
             );
-            return Err(SealError::Shorter { head: journal::Position(signed), signed: remembered.size });
         }
-        let found = log.root_at(remembered.size).await?;
-        if found == remembered.root {
-            return Ok(());
-        }
-        Err(SealError::OtherRoot { size: remembered.size, expected: remembered.root, found })
+        log.goes_on_from(&remembered).await
     }
 }

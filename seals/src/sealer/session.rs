@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
         let tiles = newest_of_each(tiles);
         let verifiers: Vec<_> = sealer.keys.iter().map(|key| key.verifier().clone()).collect();
         rows::commit(sealer.log.pool(), self.last.as_ref(), &signed, &tiles, &verifiers).await?;
-        sealer.memory.keep(&signed);
+        sealer.memory.keep(&signed).await;
         metrics::counter!("seals_checkpoints_total").increment(1);
         self.last = Some(signed);
         self.tell();

@@ -1,7 +1,7 @@
 //! Somebody with every right on the database changes what was sealed. It is found, or nothing more is signed, or both.
 
 use journal::Position;
-use seals::{BREACHES_MAX, Checkpoint, KeyFile, SealCheck, SealVerdict, Sealer};
+use seals::{BREACHES_MAX, Checkpoint, KeyFile, SealCheck, SealError, SealVerdict, Sealer};
 
 use crate::support::{OFTEN, Running, World, assert_sound, open, verified};
 
@@ -132,9 +132,13 @@ async fn a_rewritten_history_with_new_hashes_and_signatures_is_found_by_a_checkp
     let running = Running::of(Sealer::open(journal, world.key_file()).await.unwrap().every(OFTEN));
     let forged = running.sealed(Position(EVENTS as u64)).await;
     verified(&forged, &keys);
-    running.stop().await;
 
     assert_sound(&world.check(&[&forged.note], &keys).await);
+    let checkpoint = |note: &str| Checkpoint::verify(note, &keys).unwrap();
+    running.log.goes_on_from(&checkpoint(&forged.note)).await.unwrap();
+    let other = running.log.goes_on_from(&checkpoint(&kept.note)).await.unwrap_err();
+    assert!(matches!(other, SealError::OtherRoot { size, .. } if size == kept.size), "{other}");
+    running.stop().await;
     let verdict = world.check(&[&kept.note], &keys).await;
     assert_eq!(verdict.breaches_total, 1);
     assert!(said(&verdict).starts_with("the checkpoint in kept"), "{}", said(&verdict));
