@@ -120,7 +120,8 @@ async fn a_receipt_is_the_fan_s_own_and_is_checked_without_the_system() {
         "BookingApproved",
     ];
     assert_eq!(names[..6], all, "{}", answer.text);
-    receipt(&system.fan().await, &booking).await.problem(403, "forbidden");
+    let stranger = system.fan().await;
+    receipt(&stranger, &booking).await.problem(403, "forbidden");
     receipt(&system.anonymous(), &booking).await.problem(401, "unauthenticated");
     receipt(&system.organizer().await, &booking).await.ok(200);
     receipt(&fan, "00000000-0000-0000-0000-000000000000").await.problem(404, "not-found");
