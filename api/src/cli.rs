@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, System, http, status,
+    Settings, System, audit, http, sealing, status,
     system::install_cryptography,
     telemetry,
     up::{self, Signals},
@@ -41,7 +41,7 @@ enum Command {
     },
     /// Run against the servers of DATABASE_URL, NATS_URL and MYPAGE_PATH.
     ///
-    /// Also read: NATS_READER_URL, BOXOFFICE_SECRET, PROVIDER_URL and PROVIDER_SECRET; and, to make sure that an
+    /// Also read: NATS_READER_URL, SEAL_KEY_PATH, BOXOFFICE_SECRET, PROVIDER_URL and PROVIDER_SECRET; and, to make sure that an
     /// organizer can sign in, ORGANIZER_EMAIL and ORGANIZER_PASSWORD.
     Serve {
         /// What this process does. All of it, for now.
@@ -53,6 +53,12 @@ enum Command {
     },
     /// Show where the system stands: the log, who follows it how far, money, holds, processes.
     Status(status::Options),
+    /// The log as evidence.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// The keys that sign checkpoints of the log.
+    #[command(subcommand)]
+    Seals(sealing::Seals),
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Run the payment provider's simulator.
@@ -85,6 +91,8 @@ pub fn run() -> ExitCode {
             Command::Up { data, listen, no_demo } => up::run(&data, listen, !no_demo).await,
             Command::Serve { listen, .. } => serve(listen).await,
             Command::Status(options) => status::run(options).await,
+            Command::Audit(command) => audit::run(command).await,
+            Command::Seals(command) => sealing::run_command(command).await,
             Command::Openapi => openapi(),
             Command::Provider { listen, books, webhook_url } => provider(listen, books, webhook_url).await,
         }

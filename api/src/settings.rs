@@ -1,6 +1,6 @@
 //! Settings, read and checked once, before anything is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use payments::TossConfig;
 use sqlx::postgres::PgConnectOptions;
@@ -19,6 +19,9 @@ pub struct Settings {
     pub nats_reader_url: String,
     /// The file of MyPage's database (`MYPAGE_PATH`).
     pub mypage_path: PathBuf,
+    /// The file of the private keys that sign checkpoints of the log (`SEAL_KEY_PATH`); `seal.key` beside `MYPAGE_PATH` where
+    /// it is not set.
+    pub seal_key_path: PathBuf,
     /// The installation's secret (`BOXOFFICE_SECRET`, 64 hexadecimal digits); kept in the database where it is not set.
     pub secret: Option<Secret>,
     /// The payment provider (`PROVIDER_URL`, `PROVIDER_SECRET`); nothing can be paid where it is not set.
@@ -83,18 +86,26 @@ impl Settings {
                 None
             }
         };
+        let mypage_path = PathBuf::from(mypage_path);
+        let seal_key_path = get("SEAL_KEY_PATH").filter(|path| !path.trim().is_empty());
         match options {
             Some(database) if wrong.is_empty() => Ok(Self {
                 database,
                 nats_reader_url,
                 nats_url,
-                mypage_path: mypage_path.into(),
+                seal_key_path: seal_key_path.map_or_else(|| beside(&mypage_path), PathBuf::from),
+                mypage_path,
                 secret: secret.flatten(),
                 provider,
             }),
             Some(_) | None => Err(SettingsError(wrong)),
         }
     }
+}
+
+/// Where the keys of seals are unless something else is said.
+pub(crate) fn beside(mypage_path: &Path) -> PathBuf {
+    mypage_path.with_file_name("seal.key")
 }
 
 #[cfg(test)]
@@ -125,8 +136,10 @@ mod tests {
         let settings = read(&[
             ("DATABASE_URL", "postgres://a:b@127.0.0.1:1/c"),
             ("NATS_URL", "nats://127.0.0.1:2"),
-            ("MYPAGE_PATH", "mypage.db"),
+            ("MYPAGE_PATH", "somewhere/mypage.db"),
         ]);
-        assert!(settings.is_ok_and(|settings| settings.provider.is_none() && settings.secret.is_none()));
+        assert!(settings.is_ok_and(|settings| settings.provider.is_none()
+            && settings.secret.is_none()
+            && settings.seal_key_path == Path::new("somewhere/seal.key")));
     }
 }

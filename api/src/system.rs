@@ -7,6 +7,7 @@ use journal::{EventSource, Journal, JournalOptions, Position};
 use nats::{MirrorSource, Relay, StreamOptions};
 use payments::{Cashier, GuardOptions, Metered, Provider, TossProvider, webhooks::Inbox};
 use projections::{ConcertViews, MyPage, Projection as _, Runner, TicketCounts};
+use seals::Sealer;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     accounts::{self, Accounts, Idempotency, Tokens},
     http::{self, Api, Health},
+    sealing::{self, PublishedCheckpoints},
     settings::Settings,
     telemetry,
     vitals::{self, Standstills, Subject},
@@ -45,6 +47,9 @@ pub enum SystemError {
     /// The table of webhooks cannot be used.
     #[error("the webhooks of the payment provider cannot be stored: {0}")]
     Webhooks(#[source] sqlx::Error),
+    /// The seals of the log cannot be made.
+    #[error("the log cannot be sealed: {0}")]
+    Seals(#[from] seals::SealError),
     /// The address is taken, or not ours.
     #[error("cannot listen: {0}")]
     Listen(#[source] std::io::Error),
@@ -58,6 +63,8 @@ pub struct System {
     pub journal: Journal,
     /// Its accounts.
     pub accounts: Accounts,
+    /// The public key by which what it signs can be checked.
+    pub seal_key: String,
     serving: JoinHandle<std::io::Result<()>>,
     /// Work on behalf of callers that may be gone.
     behalf: TaskTracker,
@@ -96,6 +103,11 @@ impl System {
             StreamOptions::default(),
         );
         let relay_status = relay.status();
+        let published = nats::connect(&settings.nats_url, "boxoffice sealer").await?;
+        let sealer = Sealer::open(journal.clone(), &settings.seal_key_path).await?;
+        let sealer = sealer.publishing(Arc::new(PublishedCheckpoints::new(published)));
+        let (seals, seal_status) = (sealer.log().clone(), sealer.status());
+        let seal_key = sealer.keys().first().map(|key| key.verifier().to_string()).unwrap_or_default();
         let reader = nats::connect(&settings.nats_reader_url, "boxoffice projections").await?;
         // Each where its table is (ADR 11): the counts beside the log, the histories beside its mirror.
         let beside: Box<dyn EventSource> = Box::new(journal.follow(Position(0)));
@@ -109,6 +121,7 @@ impl System {
         tasks.spawn(relay.run(ends.clone()));
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
         let standstills = Standstills::default();
+        tasks.spawn(sealing::run(sealer, standstills.clone(), ends.clone()));
         let runner = Runner::new(counts, beside, journal.pool().clone());
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
         let runner = Runner::new(mypage_writer, mirror, journal.pool().clone());
@@ -136,7 +149,8 @@ impl System {
             inbox,
             cashier: provider.map(|provider| Cashier::new(journal.clone(), provider, GuardOptions::default())),
             wake,
-            health: Health { relay: relay_status, ticket_counts: counts_progress, metrics },
+            seals,
+            health: Health { relay: relay_status, seals: seal_status, ticket_counts: counts_progress, metrics },
             tasks: behalf.clone(),
             stop,
         };
@@ -144,7 +158,7 @@ impl System {
         tasks.spawn(vitals::keep(subject, ends.clone()));
         tasks.close();
         let serving = tokio::spawn(http::serve(listener, api));
-        Ok(Self { address, journal, accounts, serving, behalf, tasks, stop: ends })
+        Ok(Self { address, journal, accounts, seal_key, serving, behalf, tasks, stop: ends })
     }
 
     /// Waits until HTTP has ended, then ends the rest: what callers were promised, the tasks, and last the journal.

@@ -4,6 +4,7 @@
 //! and reads Postgres wherever the stream cannot serve. Nothing here is a truth of its own: a lost stream is refilled.
 
 mod agreement;
+mod checkpoints;
 mod connect;
 mod consumer;
 mod envelope;
@@ -14,6 +15,7 @@ mod stream;
 pub use async_nats::Client;
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
+pub use checkpoints::{CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, Checkpoints, CheckpointsError};
 pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
 pub use consumer::{Feed, MirrorSource};
 pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};

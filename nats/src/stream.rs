@@ -38,16 +38,16 @@ impl Default for StreamOptions {
 #[derive(Debug, Error)]
 pub enum StreamError {
     /// It could not be looked at.
-    #[error("the stream {STREAM} cannot be read: {0}")]
+    #[error("the stream cannot be read: {0}")]
     Get(#[from] GetStreamError),
     /// It could not be created, or not changed.
-    #[error("the stream {STREAM} cannot be created or changed: {0}")]
+    #[error("the stream cannot be created or changed: {0}")]
     Write(#[from] CreateStreamError),
     /// It exists, made by somebody else, and cannot be made ours by changing it.
-    #[error("the stream {STREAM} exists and is not ours: {0} cannot be changed; delete or rename that stream")]
+    #[error("the stream exists and is not ours: {0} cannot be changed; delete or rename that stream")]
     Foreign(Differences),
     /// The server did not keep what it was told: it is too old and drops what it does not know.
-    #[error("the server does not keep the stream {STREAM} as it was told: {0}; update nats-server")]
+    #[error("the server does not keep the stream as it was told: {0}; update nats-server")]
     NotKept(Differences),
     /// A configuration that is no JSON object cannot be compared.
     #[error("the configuration of the stream cannot be compared: {0}")]
@@ -108,11 +108,16 @@ const ADJUSTABLE: [&str; 12] = [
 /// Fields that are the operator's or the server's own affair.
 const NOT_OURS: [&str; 4] = ["description", "metadata", "placement", "consumer_limits"];
 
-/// The configuration that the mirror needs. Limits that are off are written as the server writes them.
+/// The configuration that the mirror needs.
 fn wanted(options: StreamOptions) -> Config {
+    kept_for_ever(STREAM, SUBJECTS, options)
+}
+
+/// A stream that loses nothing. Limits that are off are written as the server writes them.
+pub(crate) fn kept_for_ever(name: &str, subjects: &str, options: StreamOptions) -> Config {
     Config {
-        name: STREAM.to_owned(),
-        subjects: vec![SUBJECTS.to_owned()],
+        name: name.to_owned(),
+        subjects: vec![subjects.to_owned()],
         storage: StorageType::File,
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::New,
@@ -135,12 +140,16 @@ fn wanted(options: StreamOptions) -> Config {
 
 /// The stream as it must be: created if there is none, changed where that is harmless, and compared after either.
 pub async fn ensure_stream(context: &Context, options: StreamOptions) -> Result<Stream, StreamError> {
-    let wanted = wanted(options);
-    let (stream, existed) = match get(context).await? {
+    ensure(context, &wanted(options)).await
+}
+
+/// Likewise any stream of ours.
+pub(crate) async fn ensure(context: &Context, wanted: &Config) -> Result<Stream, StreamError> {
+    let (stream, existed) = match get(context, &wanted.name).await? {
         Some(stream) => (stream, true),
-        None => (create(context, &wanted).await?, false),
+        None => (create(context, wanted).await?, false),
     };
-    let found = differences(&wanted, &stream.cached_info().config)?;
+    let found = differences(wanted, &stream.cached_info().config)?;
     if found.0.is_empty() {
         return Ok(stream);
     }
@@ -152,16 +161,16 @@ pub async fn ensure_stream(context: &Context, options: StreamOptions) -> Result<
     if !fixed.is_empty() {
         return Err(StreamError::Foreign(Differences(fixed)));
     }
-    tracing::warn!(changes = %Differences(adjustable), "changing the stream to what it must be");
-    let changed: Result<_, UpdateStreamError> = context.update_stream(&wanted).await;
+    tracing::warn!(stream = wanted.name, changes = %Differences(adjustable), "changing the stream to what it must be");
+    let changed: Result<_, UpdateStreamError> = context.update_stream(wanted).await;
     changed?;
-    let stream = context.get_stream(STREAM).await?;
-    let left = differences(&wanted, &stream.cached_info().config)?;
+    let stream = context.get_stream(&wanted.name).await?;
+    let left = differences(wanted, &stream.cached_info().config)?;
     if left.0.is_empty() { Ok(stream) } else { Err(StreamError::NotKept(left)) }
 }
 
-async fn get(context: &Context) -> Result<Option<Stream>, StreamError> {
-    match context.get_stream(STREAM).await {
+async fn get(context: &Context, name: &str) -> Result<Option<Stream>, StreamError> {
+    match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
@@ -176,8 +185,8 @@ async fn get(context: &Context) -> Result<Option<Stream>, StreamError> {
 /// Creates the stream and reads it back: the answer to a creation is not what a restart would find.
 async fn create(context: &Context, wanted: &Config) -> Result<Stream, StreamError> {
     context.create_stream(wanted).await?;
-    tracing::info!(stream = STREAM, "the stream is created");
-    Ok(context.get_stream(STREAM).await?)
+    tracing::info!(stream = wanted.name, "the stream is created");
+    Ok(context.get_stream(&wanted.name).await?)
 }
 
 /// Compares field by field, under the names of NATS' own API.

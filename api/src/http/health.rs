@@ -10,6 +10,7 @@ use axum::{
 };
 use nats::RelayState;
 use payments::BreakerState;
+use seals::SealState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +32,10 @@ pub(super) struct Readiness {
     /// State of the relay that fills the mirror.
     relay: String,
     relay_position: u64,
+    /// State of the sealer that signs checkpoints of the log.
+    seals: String,
+    /// How far the log is sealed, as far as this process knows.
+    sealed_position: u64,
     ticket_counts_position: u64,
     mypage_position: u64,
     /// `open` to the provider, `put off` by the circuit breaker, `half-open` when that lets some through to see how they
@@ -60,8 +65,12 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
         let mirrored = matches!(status.state, RelayState::Live | RelayState::Standby | RelayState::CatchingUp);
         (describe(&status.state), status.position.0, mirrored)
     };
+    let (seals, sealed_position, sealing) = {
+        let status = api.health.seals.borrow();
+        (status.state.to_string(), status.size, !matches!(status.state, SealState::Halted(_)))
+    };
     let serves = database && lag <= VIEW_LAG_EVENTS_MAX && !api.stop.is_cancelled();
-    let status = match (serves, mirrored) {
+    let status = match (serves, mirrored && sealing) {
         (true, true) => "ready",
         (true, false) => "degraded",
         (false, _) => "unready",
@@ -72,6 +81,8 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
         database,
         relay,
         relay_position,
+        seals,
+        sealed_position,
         ticket_counts_position: counts.0,
         mypage_position: mypage.0,
         payments: match &api.cashier {

@@ -15,6 +15,8 @@ use utoipa::{
                        `Boxoffice-Min-Position` on reads, to read one's own writes.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    // Their paths have more segments than a document of this kind can say; the router takes them as they are.
+    paths(super::seals::hashes, super::seals::entries),
     modifiers(&Token)
 )]
 pub(super) struct Document;

@@ -7,6 +7,7 @@ use axum::{
 };
 use journal::{AppendError, ExecuteError, Position, ReadError};
 use payments::webhooks::InboxError;
+use seals::{ReceiptError, SealError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     ProviderRefuses,
     Overloaded,
     ViewBehind,
+    NotSealed,
     Internal,
 }
 
@@ -76,6 +78,7 @@ impl Kind {
             }
             Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "Try again a little later"),
             Self::ViewBehind => ("view-behind", StatusCode::SERVICE_UNAVAILABLE, "The view has not come so far yet"),
+            Self::NotSealed => ("not-sealed", StatusCode::SERVICE_UNAVAILABLE, "This is not sealed yet"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong on our side"),
         }
     }
@@ -113,7 +116,7 @@ pub(super) struct ProblemDocument {
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after_seconds = match kind {
-            Kind::PaymentBusy | Kind::Overloaded | Kind::ViewBehind => Some(RETRY_AFTER_SECONDS),
+            Kind::PaymentBusy | Kind::Overloaded | Kind::ViewBehind | Kind::NotSealed => Some(RETRY_AFTER_SECONDS),
             _ => None,
         };
         Self { kind, detail: detail.into(), members: Map::new(), position: None, retry_after_seconds }
@@ -238,6 +241,34 @@ impl From<InboxError> for Problem {
         match error {
             InboxError::WrongShape(wrong) => Self::field(wrong.field, wrong.detail),
             InboxError::Late | InboxError::Database(_) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<SealError> for Problem {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Journal(error) => error.into(),
+            SealError::Database(_) | SealError::Raced => Self::unavailable(&error),
+            SealError::NotSealed { .. } => Self::new(Kind::NotSealed, error.to_string()),
+            SealError::KeyFile { .. }
+            | SealError::ForeignKey { .. }
+            | SealError::NoSeals
+            | SealError::Checkpoint { .. }
+            | SealError::NoTile { .. }
+            | SealError::OtherRoot { .. }
+            | SealError::OtherRow { .. }
+            | SealError::Shorter { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ReceiptError> for Problem {
+    fn from(error: ReceiptError) -> Self {
+        match error {
+            ReceiptError::NoSuchBooking => Self::not_found("booking"),
+            ReceiptError::NotYet { .. } => Self::new(Kind::NotSealed, error.to_string()),
+            ReceiptError::Seal(error) => error.into(),
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::{
     http::Uri,
     middleware,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use tokio::net::TcpListener;
 use tower::{Layer as _, util::MapRequestLayer};
@@ -19,7 +20,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::{
     bookings, concerts, health, histories, live, observe, openapi, payments,
     problem::{Kind, Problem},
-    sessions,
+    receipts, seals, sessions,
     state::Api,
     users, webhooks,
 };
@@ -40,11 +41,15 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(live::tickets))
         .routes(routes!(bookings::create))
         .routes(routes!(bookings::read, bookings::cancel))
+        .routes(routes!(receipts::read))
         .routes(routes!(payments::read))
         .routes(routes!(payments::approve))
         .routes(routes!(webhooks::toss))
         .routes(routes!(histories::list))
         .routes(routes!(histories::of_user))
+        .routes(routes!(seals::checkpoint))
+        .route("/tile/{level}/{*n}", get(seals::hashes))
+        .route("/tile/entries/{*n}", get(seals::entries))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

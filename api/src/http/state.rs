@@ -6,6 +6,7 @@ use journal::Journal;
 use nats::RelayStatus;
 use payments::{Cashier, webhooks::Inbox};
 use projections::{ConcertViews, MyPage, Progress};
+use seals::SealStatus;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,6 +29,8 @@ pub(crate) struct Api {
     /// Where the provider's webhooks go; `None` as well there.
     pub inbox: Option<Inbox>,
     pub wake: Wake,
+    /// The log as it is sealed.
+    pub seals: seals::Log,
     pub health: Health,
     /// Work that goes on when its caller is gone, finished before the process ends.
     pub tasks: TaskTracker,
@@ -39,6 +42,7 @@ pub(crate) struct Api {
 #[derive(Clone)]
 pub(crate) struct Health {
     pub relay: watch::Receiver<RelayStatus>,
+    pub seals: watch::Receiver<SealStatus>,
     pub ticket_counts: Progress,
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }

@@ -25,7 +25,7 @@ const NATS_NAME: &str = "boxoffice status";
 /// Postgres' code for a table that is not there.
 const UNDEFINED_TABLE: &str = "42P01";
 /// What one process does for all.
-pub(super) const OFFICES: [&str; 3] = [nats::LEASE, saga::LEASE, payments::due::LEASE];
+pub(super) const OFFICES: [&str; 4] = [nats::LEASE, saga::LEASE, payments::due::LEASE, seals::LEASE];
 
 /// Why there is nothing to show.
 #[derive(Debug, Error)]

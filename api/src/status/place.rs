@@ -77,8 +77,15 @@ pub(crate) struct Source {
 }
 
 /// All that is asked for by name.
-const NAMES: [&str; 6] =
-    ["DATABASE_URL", "NATS_READER_URL", "NATS_URL", "MYPAGE_PATH", "BOXOFFICE_SEAL_KEY", "BOXOFFICE_SEAL_KEY_FILE"];
+const NAMES: [&str; 7] = [
+    "DATABASE_URL",
+    "NATS_READER_URL",
+    "NATS_URL",
+    "MYPAGE_PATH",
+    "SEAL_KEY_PATH",
+    "BOXOFFICE_SEAL_KEY",
+    "BOXOFFICE_SEAL_KEY_FILE",
+];
 
 impl Source {
     /// The data directory that was named, else the environment, else the usual data directory.

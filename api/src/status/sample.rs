@@ -49,7 +49,7 @@ pub(super) fn report() -> Report {
             caught_up(CONCERTS, Some(PROCESS)),
             caught_up(MYPAGE, Some(PROCESS)),
         ],
-        offices: vec![held(nats::LEASE), held(saga::LEASE), held(payments::due::LEASE)],
+        offices: vec![held(nats::LEASE), held(saga::LEASE), held(payments::due::LEASE), held(seals::LEASE)],
         payments: Payments {
             configured: Some(true),
             breaker: Some(Breaker::Closed),

@@ -177,6 +177,7 @@ impl Screen {
         let lease = match follower.name.as_str() {
             nats::LEASE => nats::LEASE,
             saga::CHECKPOINT => saga::LEASE,
+            seals::CHECKPOINT => seals::LEASE,
             payments::due::CHECKPOINT => payments::due::LEASE,
             _ => return String::new(),
         };

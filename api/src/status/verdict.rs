@@ -5,7 +5,10 @@ use super::{
     report::{Process, Report, Trouble},
     seen::{CONCERTS, MYPAGE},
 };
-use crate::vitals::{Breaker, KEPT_SECONDS, RelayActivity};
+use crate::{
+    sealing,
+    vitals::{Breaker, KEPT_SECONDS, RelayActivity},
+};
 
 /// Seconds that a follower may be behind without anybody having to look.
 const LAG_SECONDS_MAX: f64 = 5.0;
@@ -83,6 +86,7 @@ fn vacant(report: &Report) -> impl Iterator<Item = Trouble> {
             // Once halted it stays away.
             nats::LEASE => is_halted,
             payments::due::LEASE => report.payments.configured != Some(true),
+            seals::LEASE => seals_halted(report),
             _ => false,
         };
         !office.held && !electing && !unneeded
@@ -93,6 +97,11 @@ fn vacant(report: &Report) -> impl Iterator<Item = Trouble> {
     })
 }
 
+/// Whether a sealer found that seals and log contradict each other; no other takes over then.
+fn seals_halted(report: &Report) -> bool {
+    report.live().any(|process| process.standstills().iter().any(|standstill| standstill.projection == sealing::NAME))
+}
+
 fn office_name(lease: &str) -> &str {
     if lease == payments::due::LEASE { "payments' attendant" } else { lease }
 }
@@ -101,6 +110,7 @@ fn behind(report: &Report) -> impl Iterator<Item = Trouble> {
     let watched = report.followers.iter().filter(|follower| match follower.name.as_str() {
         nats::LEASE => report.relay.halted.is_none(),
         saga::CHECKPOINT | CONCERTS | MYPAGE => true,
+        seals::CHECKPOINT => !seals_halted(report),
         payments::due::CHECKPOINT => report.payments.configured == Some(true),
         // Left behind by another version, or by what does not run here.
         _ => false,

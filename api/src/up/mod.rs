@@ -94,11 +94,13 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
     tasks.spawn(keep::provider(simulator::serve(provider, books, ends.clone())));
     tasks.close();
 
+    let seal_key_path = data.join("seal.key");
     let settings = Settings {
         database: postgres.url().parse()?,
         nats_url: nats.url(),
         nats_reader_url: nats.reader_url(),
         mypage_path: data.join("mypage.db"),
+        seal_key_path: seal_key_path.clone(),
         secret: Some(secret),
         provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET)),
     };
@@ -114,6 +116,8 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
             ("MYPAGE_PATH", data.join("mypage.db").display().to_string()),
             ("PROVIDER_URL", provider_url),
             ("PROVIDER_SECRET", PROVIDER_SECRET.to_owned()),
+            ("BOXOFFICE_SEAL_KEY", system.seal_key.clone()),
+            ("BOXOFFICE_SEAL_KEY_FILE", seal_key_path.display().to_string()),
         ],
     )?;
     demo::accounts(&system, &env).await?;

@@ -1,6 +1,7 @@
 //! The mirror on a real Postgres and a real nats-server.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod checkpoints;
 mod connecting;
 mod divergence;
 mod election;

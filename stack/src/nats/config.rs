@@ -19,6 +19,8 @@ const READER_REQUESTS: [&str; 8] = [
 
 /// What everybody who is let in may follow.
 const EVENTS: &str = "boxoffice.events.>";
+/// The signed checkpoints, likewise.
+const CHECKPOINTS: &str = "boxoffice.checkpoints";
 
 /// The directory of a nats-server and what goes into its configuration file.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ accounts {{
     users: [ {{ user: relay, password: "{relay_password}" }} ]
     exports: [
       {{ stream: "{EVENTS}" }}
+      {{ stream: "{CHECKPOINTS}" }}
 {exports}
     ]
   }}
@@ -88,11 +91,12 @@ accounts {{
       user: reader, password: "{reader_password}"
       permissions {{
         publish {{ allow: {READER_REQUESTS:?} }}
-        subscribe {{ allow: ["{EVENTS}", "_INBOX.>"] }}
+        subscribe {{ allow: ["{EVENTS}", "{CHECKPOINTS}", "_INBOX.>"] }}
       }}
     }} ]
     imports: [
       {{ stream {{ account: EVENTS, subject: "{EVENTS}" }} }}
+      {{ stream {{ account: EVENTS, subject: "{CHECKPOINTS}" }} }}
 {imports}
     ]
   }}

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{Boxoffice, Log};
 
 /// Every route of the contract, but the cancelling of concerts and audits, which come later.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 23] = [
     ("post", "/users"),
     ("post", "/sessions"),
     ("get", "/users/{id}"),
@@ -18,6 +18,10 @@ const ROUTES: [(&str, &str); 19] = [
     ("post", "/bookings"),
     ("get", "/bookings/{id}"),
     ("delete", "/bookings/{id}"),
+    ("get", "/bookings/{id}/receipt"),
+    ("get", "/checkpoint"),
+    ("get", "/tile/{id}/{id}"),
+    ("get", "/tile/entries/{id}"),
     ("get", "/payments/{id}"),
     ("post", "/payments/{id}/approve"),
     ("get", "/bookingHistories"),

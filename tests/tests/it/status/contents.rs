@@ -27,7 +27,7 @@ async fn what_status_says_of_a_small_log_is_so() {
     let last = log.0.last().unwrap();
     let recorded_at: DateTime<Utc> = report["journal"]["recordedAt"].as_str().unwrap().parse().unwrap();
     assert_eq!(recorded_at, last.recorded_at);
-    for name in ["relay", "saga", "payment-work.v1", "ticket-counts.v1", "concerts", "mypage"] {
+    for name in ["relay", "saga", "seals", "payment-work.v1", "ticket-counts.v1", "concerts", "mypage"] {
         let follower = follower(&report, name);
         assert_eq!(follower["position"], last.position, "{follower}");
         assert_eq!(follower["lagSeconds"], 0.0, "{follower}");
@@ -46,7 +46,7 @@ async fn what_status_says_of_a_small_log_is_so() {
     for office in report["offices"].as_array().unwrap() {
         assert_eq!((&office["held"], &office["process"]), (&json!(true), &process["process"]), "{office}");
     }
-    assert_eq!(report["offices"].as_array().unwrap().len(), 3);
+    assert_eq!(report["offices"].as_array().unwrap().len(), 4);
     let look_ups = process["cache"]["hits"].as_u64().unwrap() + process["cache"]["misses"].as_u64().unwrap();
     assert!(look_ups > 0 && report["cache"]["lookUps"] == look_ups, "{report}");
 }
