@@ -8,6 +8,8 @@ mod connect;
 mod consumer;
 mod envelope;
 mod extent;
+mod lost;
+mod refill;
 mod relay;
 mod stream;
 
@@ -15,8 +17,10 @@ pub use async_nats::Client;
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
 pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
-pub use consumer::{Feed, MirrorSource};
+pub use consumer::{Feed, MirrorSource, StreamSource};
 pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};
 pub use extent::{ExtentError, mirrored_position};
+pub use lost::{LostError, Parting, parting, read_lost};
+pub use refill::{RefillError, Refilled, refill};
 pub use relay::{Halt, IN_FLIGHT_MAX, LEASE, Relay, RelayState, RelayStatus};
 pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};
