@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, System, http, status,
+    Settings, System, http, mirror, rebuild, status,
     system::install_cryptography,
     telemetry,
     up::{self, Signals},
@@ -53,6 +53,16 @@ enum Command {
     },
     /// Show where the system stands: the log, who follows it how far, money, holds, processes.
     Status(status::Options),
+    /// Make what is read anew from the log, beside the live copy, and switch to it.
+    Rebuild(rebuild::Options),
+    /// List what is read, and try again what could not be projected.
+    #[command(subcommand)]
+    Projections(rebuild::ProjectionsCommand),
+    /// Look after the copy of the log in JetStream.
+    #[command(subcommand)]
+    Mirror(mirror::Command),
+    /// After Postgres was restored from a backup: what JetStream has that it lost.
+    RestoreCheck(mirror::RestoreCheck),
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Run the payment provider's simulator.
@@ -85,6 +95,10 @@ pub fn run() -> ExitCode {
             Command::Up { data, listen, no_demo } => up::run(&data, listen, !no_demo).await,
             Command::Serve { listen, .. } => serve(listen).await,
             Command::Status(options) => status::run(options).await,
+            Command::Rebuild(options) => rebuild::run(options).await,
+            Command::Projections(command) => rebuild::run_projections(command).await,
+            Command::Mirror(command) => mirror::run(command).await,
+            Command::RestoreCheck(options) => mirror::restore_check(options).await,
             Command::Openapi => openapi(),
             Command::Provider { listen, books, webhook_url } => provider(listen, books, webhook_url).await,
         }

@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod cli;
 mod http;
+mod mirror;
+mod rebuild;
 mod secret;
 mod settings;
 mod status;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     accounts::{self, Accounts, Idempotency, Tokens},
     http::{self, Api, Health},
+    rebuild::{self, Outdated},
     settings::Settings,
     telemetry,
     vitals::{self, Standstills, Subject},
@@ -113,6 +114,9 @@ impl System {
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
         let runner = Runner::new(mypage_writer, mirror("mypage"), journal.pool().clone());
         tasks.spawn(project("mypage", runner, standstills.clone(), ends.clone()));
+        for outdated in [Outdated::TicketCounts, Outdated::Mypage(settings.mypage_path.clone())] {
+            tasks.spawn(rebuild::if_outdated(outdated, journal.pool().clone(), ends.clone()));
+        }
         tasks.spawn(concerts.clone().run(Some(counts_progress.clone()), ends.clone()));
         tasks.spawn(wake.clone().run(journal.clone(), accounts.clone(), ends.clone()));
         let inbox = match &provider {
