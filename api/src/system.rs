@@ -110,6 +110,7 @@ impl System {
         tasks.spawn(relay.run(ends.clone()));
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
         let standstills = Standstills::default();
+        let parked = [("ticket-counts", counts.parked().clone()), ("mypage", mypage_writer.parked().clone())];
         let runner = Runner::new(counts, mirror("ticket-counts"), journal.pool().clone());
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
         let runner = Runner::new(mypage_writer, mirror("mypage"), journal.pool().clone());
@@ -144,7 +145,7 @@ impl System {
             tasks: behalf.clone(),
             stop,
         };
-        let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills };
+        let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills, parked };
         tasks.spawn(vitals::keep(subject, ends.clone()));
         tasks.close();
         let serving = tokio::spawn(http::serve(listener, api));
