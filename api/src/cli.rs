@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, System, audit, http, sealing, status,
+    Settings, System, audit, http, mirror, rebuild, sealing, status,
     system::install_cryptography,
     telemetry,
     up::{self, Signals},
@@ -59,6 +59,16 @@ enum Command {
     /// The keys that sign checkpoints of the log.
     #[command(subcommand)]
     Seals(sealing::Seals),
+    /// Make what is read anew from the log, beside the live copy, and switch to it.
+    Rebuild(rebuild::Options),
+    /// List what is read, and try again what could not be projected.
+    #[command(subcommand)]
+    Projections(rebuild::ProjectionsCommand),
+    /// Look after the copy of the log in JetStream.
+    #[command(subcommand)]
+    Mirror(mirror::Command),
+    /// After Postgres was restored from a backup: what JetStream has that it lost.
+    RestoreCheck(mirror::RestoreCheck),
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Run the payment provider's simulator.
@@ -93,6 +103,10 @@ pub fn run() -> ExitCode {
             Command::Status(options) => status::run(options).await,
             Command::Audit(command) => audit::run(command).await,
             Command::Seals(command) => sealing::run_command(command).await,
+            Command::Rebuild(options) => rebuild::run(options).await,
+            Command::Projections(command) => rebuild::run_projections(command).await,
+            Command::Mirror(command) => mirror::run(command).await,
+            Command::RestoreCheck(options) => mirror::restore_check(options).await,
             Command::Openapi => openapi(),
             Command::Provider { listen, books, webhook_url } => provider(listen, books, webhook_url).await,
         }

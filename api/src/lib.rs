@@ -4,6 +4,8 @@ pub mod accounts;
 mod audit;
 pub mod cli;
 mod http;
+mod mirror;
+mod rebuild;
 mod sealing;
 mod secret;
 mod settings;

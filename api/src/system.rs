@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     accounts::{self, Accounts, Idempotency, Tokens},
     http::{self, Api, Health},
+    rebuild::{self, Outdated},
     sealing::{self, PublishedCheckpoints},
     settings::Settings,
     telemetry,
@@ -122,10 +123,14 @@ impl System {
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
         let standstills = Standstills::default();
         tasks.spawn(sealing::run(sealer, standstills.clone(), ends.clone()));
+        let parked = [("ticket-counts", counts.parked().clone()), ("mypage", mypage_writer.parked().clone())];
         let runner = Runner::new(counts, beside, journal.pool().clone());
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
         let runner = Runner::new(mypage_writer, mirror, journal.pool().clone());
         tasks.spawn(project("mypage", runner, standstills.clone(), ends.clone()));
+        for outdated in [Outdated::TicketCounts, Outdated::Mypage(settings.mypage_path.clone())] {
+            tasks.spawn(rebuild::if_outdated(outdated, journal.pool().clone(), ends.clone()));
+        }
         tasks.spawn(concerts.clone().run(Some(counts_progress.clone()), ends.clone()));
         tasks.spawn(wake.clone().run(journal.clone(), accounts.clone(), ends.clone()));
         let inbox = match &provider {
@@ -154,7 +159,7 @@ impl System {
             tasks: behalf.clone(),
             stop,
         };
-        let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills };
+        let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills, parked };
         tasks.spawn(vitals::keep(subject, ends.clone()));
         tasks.close();
         let serving = tokio::spawn(http::serve(listener, api));

@@ -78,6 +78,9 @@ pub enum ReadError {
     /// A position that must exist does not: rows were removed.
     #[error("position {0} is missing from the journal")]
     Missing(crate::Position),
+    /// The mirror, where it alone is to be read, does not hand out the log.
+    #[error("the mirror cannot be read: {0}")]
+    Mirror(String),
 }
 
 /// Why a command had no effect.

@@ -110,6 +110,6 @@ fn read_error<E: std::error::Error>(error: ReadError) -> AggregateError<E> {
         ReadError::Repository(error) => error.into(),
         ReadError::Decode(_) => AggregateError::DeserializationError(Box::new(error)),
         ReadError::Database(error) => PersistenceError::ConnectionError(Box::new(error)).into(),
-        ReadError::Missing(_) => unexpected(error),
+        ReadError::Missing(_) | ReadError::Mirror(_) => unexpected(error),
     }
 }

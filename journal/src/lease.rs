@@ -16,13 +16,13 @@ const HEARTBEAT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The right to be the one `name`; it ends with the Postgres session that holds it.
 pub struct Lease {
     connection: PgConnection,
-    name: &'static str,
+    name: String,
 }
 
 /// Waits until elected, or until told to stop (then `None`).
 pub async fn elect(options: &PgConnectOptions, name: &'static str, stop: &CancellationToken) -> Option<Lease> {
     loop {
-        match attempt(options, name).await {
+        match seize(options, name).await {
             Ok(Some(lease)) => {
                 tracing::info!(name, "elected");
                 return Some(lease);
@@ -37,14 +37,15 @@ pub async fn elect(options: &PgConnectOptions, name: &'static str, stop: &Cancel
     }
 }
 
-async fn attempt(options: &PgConnectOptions, name: &'static str) -> Result<Option<Lease>, sqlx::Error> {
+/// The lease, if nobody has it now.
+pub async fn seize(options: &PgConnectOptions, name: &str) -> Result<Option<Lease>, sqlx::Error> {
     let mut connection = PgConnection::connect_with(options).await?;
     let elected: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('boxoffice'), hashtext($1))")
         .bind(name)
         .fetch_one(&mut connection)
         .await?;
     if elected {
-        return Ok(Some(Lease { connection, name }));
+        return Ok(Some(Lease { connection, name: name.to_owned() }));
     }
     connection.close().await?;
     Ok(None)

@@ -5,7 +5,7 @@ use postgres_es::PostgresEventRepository;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{Position, ReadError, RecordedEvent, load::load};
+use crate::{Position, ReadError, RecordedEvent, Sequence, load::load};
 
 /// The position of the last committed event; 0 where there is none.
 pub async fn last_position(pool: &PgPool) -> Result<Position, ReadError> {
@@ -28,6 +28,29 @@ pub async fn history(pool: &PgPool, aggregate: AggregateType, id: Uuid) -> Resul
         RecordedEvent::COLUMNS
     );
     let rows = sqlx::query(&sql).bind(aggregate.as_str()).bind(id.to_string()).fetch_all(pool).await?;
+    Ok(rows.iter().map(RecordedEvent::from_row).collect::<Result<_, _>>()?)
+}
+
+/// Events of one aggregate after its `sequence`, in order, `max` at most.
+pub async fn read_stream(
+    pool: &PgPool,
+    aggregate: AggregateType,
+    id: Uuid,
+    sequence: Sequence,
+    max: usize,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    let sql = format!(
+        "SELECT {} FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3
+         ORDER BY sequence LIMIT $4",
+        RecordedEvent::COLUMNS
+    );
+    let rows = sqlx::query(&sql)
+        .bind(aggregate.as_str())
+        .bind(id.to_string())
+        .bind(sequence.to_sql())
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await?;
     Ok(rows.iter().map(RecordedEvent::from_row).collect::<Result<_, _>>()?)
 }
 

@@ -96,7 +96,7 @@ pub async fn compare(stream: &Stream, journal: &Journal) -> Result<Agreement, Ag
 }
 
 /// In what a message is not the one of that row.
-fn difference(message: Received<'_>, row: &RecordedEvent) -> Option<&'static str> {
+pub(crate) fn difference(message: Received<'_>, row: &RecordedEvent) -> Option<&'static str> {
     let differs = |name, value: String| message.header(name).ok() != Some(value.as_str());
     if row.position.0 != message.sequence {
         Some("its position")
@@ -113,7 +113,7 @@ fn difference(message: Received<'_>, row: &RecordedEvent) -> Option<&'static str
     }
 }
 
-fn is_gone(error: &LastRawMessageError) -> bool {
+pub(crate) fn is_gone(error: &LastRawMessageError) -> bool {
     match error.kind() {
         LastRawMessageErrorKind::NoMessageFound => true,
         LastRawMessageErrorKind::JetStream(refusal) => {

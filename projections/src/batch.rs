@@ -5,55 +5,41 @@ use std::sync::Arc;
 use aggregates::{Event, Upcasters};
 use journal::{Position, RecordedEvent};
 
-use crate::{Anchor, Error};
+use crate::Anchor;
 
 /// One event, as it was recorded and as today's code reads it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Where and when it was recorded.
     pub recorded: Arc<RecordedEvent>,
-    /// What it says.
-    pub event: Event,
+    /// What it says, or why nobody can tell.
+    pub event: Result<Event, String>,
 }
 
-/// Events in position order without a gap, beginning right after `from`; at least one.
+/// Events in position order without a gap, beginning right after `from`; at least one. Of those that the projection does
+/// not want only the position counts: they are not decoded. Clones share what they hold.
 #[derive(Clone, Debug)]
 pub struct Batch {
     from: Position,
-    entries: Vec<Entry>,
+    last: Arc<RecordedEvent>,
+    entries: Arc<Vec<Entry>>,
 }
 
 impl Batch {
-    /// Decodes `events`, the first of which is the one after `from`. Stops before the first that does not decode, and
-    /// hands that out as the error beside what stands before it.
+    /// Decodes those of `events` that are wanted. The first of them is the one after `from`; `None` where there are none.
     pub(crate) fn decode(
         from: Position,
-        events: Vec<Arc<RecordedEvent>>,
+        events: &[Arc<RecordedEvent>],
+        wants: impl Fn(&RecordedEvent) -> bool,
         upcasters: &Upcasters,
-    ) -> (Option<Self>, Option<Error>) {
-        let mut entries = Vec::with_capacity(events.len());
-        let mut poison = None;
-        for recorded in events {
-            match recorded.decode(upcasters) {
-                Ok(event) => entries.push(Entry { recorded, event }),
-                Err(source) => {
-                    poison = Some(Error::Undecodable {
-                        position: recorded.position,
-                        aggregate: recorded.aggregate,
-                        aggregate_id: recorded.aggregate_id,
-                        source,
-                    });
-                    break;
-                }
-            }
-        }
-        ((!entries.is_empty()).then_some(Self { from, entries }), poison)
-    }
-
-    /// What of it stands before `position`.
-    pub(crate) fn before(mut self, position: Position) -> Option<Self> {
-        self.entries.retain(|entry| entry.recorded.position < position);
-        (!self.entries.is_empty()).then_some(self)
+    ) -> Option<Self> {
+        let wanted = events.iter().filter(|recorded| wants(recorded));
+        let entries = wanted.map(|recorded| Entry {
+            recorded: Arc::clone(recorded),
+            event: recorded.decode(upcasters).map_err(|error| error.to_string()),
+        });
+        let last = Arc::clone(events.last()?);
+        Some(Self { from, last, entries: Arc::new(entries.collect()) })
     }
 
     /// The checkpoint on which it builds.
@@ -63,15 +49,15 @@ impl Batch {
 
     /// The checkpoint once it is applied.
     pub fn to(&self) -> Position {
-        self.entries.last().map_or(self.from, |entry| entry.recorded.position)
+        self.last.position
     }
 
-    /// What its last event is known by; `None` only of an empty batch, which never comes to be.
-    pub fn anchor(&self) -> Option<Anchor> {
-        self.entries.last().map(|entry| Anchor::of(&entry.recorded))
+    /// What its last event is known by.
+    pub fn anchor(&self) -> Anchor {
+        Anchor::of(&self.last)
     }
 
-    /// Its events, in order.
+    /// Those of its events that are wanted, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }

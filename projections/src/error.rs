@@ -51,6 +51,22 @@ pub enum Error {
         /// What it breaks.
         reason: &'static str,
     },
+    /// An event cannot be projected, and as many as may be are parked already.
+    #[error(
+        "the event at position {position}, of {aggregate} {aggregate_id}, cannot be projected: {reason}; {max} others are \
+         parked already, so the projection stops here",
+        max = crate::PARKED_MAX
+    )]
+    TooManyParked {
+        /// Where it stands.
+        position: Position,
+        /// Whose kind it is of.
+        aggregate: AggregateType,
+        /// Whose it is.
+        aggregate_id: Uuid,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The projection knows more than the log: the database was restored, or the projection is another log's.
     #[error(
         "{name} has applied the log up to position {checkpoint}, but the log ends at {end}: the log was restored from a \
@@ -90,12 +106,48 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A file that is none of ours, or of another version.
+    #[error("{path} cannot be used: {reason}")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// What a stored row holds is nothing we wrote.
     #[error("a stored row has an unreadable {column}: it was changed by hand; rebuild the projection")]
     Row {
         /// In which column.
         column: &'static str,
     },
+    /// Somebody else rebuilds the same projection.
+    #[error("{0} is being rebuilt by somebody else; see `boxoffice status`")]
+    BeingRebuilt(String),
+    /// The live copy could not be held back.
+    #[error(
+        "the new copy of {0} is complete, but the live one could not be locked to switch: others use it without a pause; \
+         run it again, it goes on where it was"
+    )]
+    NoSwitch(&'static str),
+    /// The right to rebuild was lost with the connection to Postgres that held it.
+    #[error("the connection that kept others from rebuilding was lost; run it again: it goes on where it was")]
+    LeaseLost,
+    /// What the log hands out is not the gapless log.
+    #[error("the log has {found} events after position {after} and up to {to}, not {}", to.0 - after.0)]
+    Holes {
+        /// Before the first.
+        after: Position,
+        /// The last.
+        to: Position,
+        /// How many there are.
+        found: u64,
+    },
+    /// More concerts than a rebuild folds in memory.
+    #[error("there are more than {max} concerts, more than a rebuild folds in memory", max = crate::rebuild::CONCERTS_MAX)]
+    TooManyConcerts,
+    /// A copy of the log came in a shape that is not ours.
+    #[error("Postgres' copy of the log cannot be read: {0}")]
+    Copy(&'static str),
     /// More concerts are watched than [`crate::ticket_counts::WATCHED_CONCERTS_MAX`].
     #[error("too many concerts are being watched, try again a little later")]
     TooManyWatched,
@@ -111,12 +163,20 @@ impl Error {
             Self::Postgres(error) | Self::Read(ReadError::Database(error)) => postgres_is_transient(error),
             Self::Sqlite(error) => sqlite_is_transient(error),
             Self::Read(ReadError::Repository(_)) | Self::Gap { .. } | Self::TooManyWatched => true,
-            Self::Read(ReadError::Decode(_) | ReadError::Missing(_))
+            Self::Read(ReadError::Decode(_) | ReadError::Missing(_) | ReadError::Mirror(_))
+            | Self::TooManyParked { .. }
+            | Self::BeingRebuilt(_)
+            | Self::NoSwitch(_)
+            | Self::LeaseLost
+            | Self::Holes { .. }
+            | Self::TooManyConcerts
+            | Self::Copy(_)
             | Self::Undecodable { .. }
             | Self::Impossible { .. }
             | Self::CheckpointAhead { .. }
             | Self::AnotherLog { .. }
             | Self::Aside { .. }
+            | Self::Unusable { .. }
             | Self::Row { .. }
             | Self::Closed => false,
         }

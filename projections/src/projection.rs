@@ -1,8 +1,9 @@
 //! What a projection is to its runner.
 
+use aggregates::AggregateType;
 use futures::future::BoxFuture;
 
-use crate::{Batch, Checkpoint, Error, Progress};
+use crate::{Batch, Checkpoint, Error, ParkedBoard, Progress};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,18 @@ pub trait Projection: Send + 'static {
     /// How far it has come, for those who wait on it.
     fn progress(&self) -> &Progress;
 
+    /// Whether events of this name of such aggregates change anything in it. The others are not even decoded for it, so a
+    /// name that is not known must be wanted.
+    fn wants(&self, aggregate: AggregateType, event_type: &str) -> bool;
+
+    /// The events it could not project, for those who look at it.
+    fn parked(&self) -> &ParkedBoard;
+
     /// Where its checkpoint is now, by what is committed.
     fn checkpoint(&mut self) -> BoxFuture<'_, Result<Checkpoint, Error>>;
 
     /// Applies all of `batch` and moves the checkpoint from its beginning to its end, in one transaction; or, where the
-    /// checkpoint is elsewhere, does nothing.
+    /// checkpoint is elsewhere, does nothing. What cannot be applied is parked in the same transaction, up to
+    /// [`crate::PARKED_MAX`].
     fn apply<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Applied, Error>>;
 }

@@ -118,38 +118,33 @@ impl<P: Projection> Runner<P> {
                 return Err(Error::Gap { expected, got: event.position });
             }
         }
-        let (batch, poison) = Batch::decode(at, new, &self.upcasters);
-        if let Some(batch) = batch
-            && self.commit(batch).await? == Applied::Moved
-        {
-            return Ok(Applied::Moved);
+        match self.commit(&new).await {
+            Err(Error::TooManyParked { position, aggregate, aggregate_id, reason }) => {
+                // What stands before it is none the worse for it.
+                let sound = new.iter().take_while(|event| event.position < position).count();
+                self.commit(&new[..sound]).await?;
+                Err(Error::TooManyParked { position, aggregate, aggregate_id, reason })
+            }
+            applied => applied,
         }
-        poison.map_or(Ok(Applied::Committed), Err)
     }
 
-    async fn commit(&mut self, batch: Batch) -> Result<Applied, Error> {
-        match self.projection.apply(&batch).await {
-            Ok(Applied::Committed) => {
+    async fn commit(&mut self, events: &[Arc<RecordedEvent>]) -> Result<Applied, Error> {
+        let projection = &self.projection;
+        let wants = |event: &RecordedEvent| projection.wants(event.aggregate, &event.event_type);
+        let Some(batch) = Batch::decode(self.at, events, wants, &self.upcasters) else { return Ok(Applied::Committed) };
+        let applied = self.projection.apply(&batch).await?;
+        match applied {
+            Applied::Committed => {
                 self.moved_to(batch.to());
                 metrics::counter!("projection_events_total", "name" => self.projection.name())
                     .increment(batch.to().0 - batch.from().0);
-                Ok(Applied::Committed)
             }
-            Ok(Applied::Moved) => {
+            Applied::Moved => {
                 tracing::info!(projection = self.name, position = %self.at, "another runner was there first");
-                Ok(Applied::Moved)
             }
-            Err(Error::Impossible { position, aggregate, aggregate_id, reason }) => {
-                // What stands before it is none the worse for it.
-                if let Some(sound) = batch.before(position)
-                    && self.projection.apply(&sound).await? == Applied::Committed
-                {
-                    self.moved_to(sound.to());
-                }
-                Err(Error::Impossible { position, aggregate, aggregate_id, reason })
-            }
-            Err(error) => Err(error),
         }
+        Ok(applied)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -157,6 +152,8 @@ impl<P: Projection> Runner<P> {
         self.at = position;
         self.projection.progress().advance(position);
         metrics::gauge!("projection_position", "name" => self.projection.name()).set(position.0 as f64);
+        metrics::gauge!("projection_parked", "name" => self.projection.name())
+            .set(self.projection.parked().len() as f64);
     }
 }
 

@@ -3,7 +3,11 @@
 //! The deadlines are no table: every hold is in the log, so they are read from the concerts' states when the office is
 //! taken, and from the log from there on. A deadline is only a reason to look; booking and payment say what is due.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
 
 use aggregates::{
     Booking, BookingCommand, BookingId, Concert, ConcertEvent, Event, Payment, PaymentCommand, PaymentId,
@@ -21,8 +25,12 @@ use crate::{Pace, StepError};
 const ROUND_MAX: usize = 250;
 /// Events read in one go, at most.
 const BATCH_EVENTS_MAX: usize = 4_096;
-/// How long to wait for the next deadline before looking whether the clock was set.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long to wait for the next deadline before looking whether the clock was set, and telling what is due soon.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often it is counted how many deadlines are due soon.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+/// What is soon.
+const SOON: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// The deadlines of all holds.
 pub struct Deadlines {
@@ -31,6 +39,8 @@ pub struct Deadlines {
     due: BinaryHeap<Reverse<(DateTime<Utc>, BookingId)>>,
     metadata: Metadata,
     pace: Pace,
+    /// When it was last counted how many are due soon.
+    counted_at: Option<Instant>,
 }
 
 impl Deadlines {
@@ -54,7 +64,7 @@ impl Deadlines {
             );
         }
         let metadata = Metadata::of_request("saga", "hold-deadline");
-        Ok(Self { journal: journal.clone(), follower, due, metadata, pace: Pace::default() })
+        Ok(Self { journal: journal.clone(), follower, due, metadata, pace: Pace::default(), counted_at: None })
     }
 
     /// With each round waiting for the saga to have seen the one before.
@@ -96,12 +106,20 @@ impl Deadlines {
         }
     }
 
-    /// How many deadlines are to come, and by how long the next one is overdue.
+    /// How many deadlines are to come, how many of them now and soon, and by how long the next one is overdue.
     #[expect(clippy::cast_precision_loss, reason = "holds and milliseconds are far below 2^52")]
-    fn tell(&self, now: DateTime<Utc>) {
+    fn tell(&mut self, now: DateTime<Utc>) {
         let overdue = self.due.peek().map_or(0, |Reverse((at, _))| (now - *at).num_milliseconds().max(0));
         metrics::gauge!("holds_waiting").set(self.due.len() as f64);
         metrics::gauge!("holds_overdue_seconds").set(overdue as f64 / 1_000.0);
+        // All of them are looked at for this, so not at every step.
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_INTERVAL) {
+            return;
+        }
+        let until = |end: DateTime<Utc>| self.due.iter().filter(|Reverse((at, _))| *at <= end).count();
+        metrics::gauge!("holds_due").set(until(now) as f64);
+        metrics::gauge!("holds_due_in_a_minute").set(until(now + SOON) as f64);
+        self.counted_at = Some(Instant::now());
     }
 
     /// Expires what is due now, [`ROUND_MAX`] at most, as one unit of work.

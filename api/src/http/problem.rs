@@ -191,7 +191,7 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Database(_) | ReadError::Repository(_) => Self::unavailable(&error),
-            ReadError::Decode(_) | ReadError::Missing(_) => Self::internal(&error),
+            ReadError::Decode(_) | ReadError::Missing(_) | ReadError::Mirror(_) => Self::internal(&error),
         }
     }
 }

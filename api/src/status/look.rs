@@ -11,6 +11,7 @@ use super::{
     events::{self, Head},
     money,
     place::Place,
+    rebuilds,
     report::Report,
     seen::{Seen, Unaged},
 };
@@ -103,8 +104,10 @@ async fn read(connection: &mut PgConnection) -> Result<Unaged, sqlx::Error> {
     let cancellations = if has_cancellations { money::cancellations(connection).await? } else { Vec::new() };
     let processes =
         if exists(connection, "process_vitals").await? { vitals::read(connection).await? } else { Vec::new() };
+    let rebuilds =
+        if exists(connection, "projection_rebuilds").await? { rebuilds::read(connection).await? } else { Vec::new() };
     let mirrored = Err(String::new());
-    Ok(Unaged { head, events_per_second, checkpoints, offices, work, cancellations, processes, mirrored })
+    Ok(Unaged { head, events_per_second, checkpoints, offices, work, cancellations, rebuilds, processes, mirrored })
 }
 
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {

@@ -9,6 +9,7 @@ pub(crate) mod figures;
 mod look;
 mod money;
 pub(crate) mod place;
+mod rebuilds;
 mod report;
 #[cfg(test)]
 mod sample;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::money::{Cancellation, Work};
-use crate::vitals::{Breaker, Halted, Holds, RelayActivity, Standstill, Vitals};
+use crate::vitals::{Breaker, Halted, Holds, ParkedEvents, RelayActivity, Standstill, Vitals};
 
 /// The whole system at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +31,41 @@ pub(super) struct Report {
     /// Of all processes together.
     pub cache: Cache,
     pub concert_cancellations: Vec<Cancellation>,
+    /// Events that could not be projected.
+    pub parked: Vec<ParkedIn>,
+    /// Projections that are being made anew.
+    pub rebuilds: Vec<Rebuild>,
     pub processes: Vec<Process>,
+}
+
+/// What a projection has parked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ParkedIn {
+    /// Whose, where it is one process's.
+    pub process: Option<Uuid>,
+    #[serde(flatten)]
+    pub events: ParkedEvents,
+}
+
+/// A projection that is being made anew.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Rebuild {
+    pub projection: String,
+    /// The file, where it is one a process.
+    pub place: Option<String>,
+    pub generation: u32,
+    /// What it is doing: `loading`, `indexing`, `following`, `comparing`, `switching`, `switched`.
+    pub phase: String,
+    /// The log up to here is in it.
+    pub position: Position,
+    /// Where the live copy is.
+    pub target: Position,
+    /// For how long it has been at it.
+    pub seconds: f64,
+    /// How long ago it said so.
+    pub told_seconds_ago: f64,
 }
 
 /// Something that is wrong.

@@ -55,9 +55,11 @@ pub(super) fn report() -> Report {
             breaker: Some(Breaker::Closed),
             work: BTreeMap::from([("refund".to_owned(), Work { waiting: 2, ..Work::default() })]),
         },
-        holds: Some(Holds { waiting: 3, overdue_seconds: 0.0 }),
+        holds: Some(Holds { waiting: 3, overdue_seconds: 0.0, due: 0, due_in_a_minute: 1 }),
         cache: Cache { aggregates: 7, look_ups: 200, hit_rate: Some(0.985) },
         concert_cancellations: Vec::new(),
+        parked: Vec::new(),
+        rebuilds: Vec::new(),
         processes: vec![process(PROCESS, 0.5)],
     }
 }
@@ -79,6 +81,7 @@ pub(super) fn process(id: Uuid, seen_seconds_ago: f64) -> Process {
         breaker: Some(Breaker::Closed),
         holds: None,
         standstills: Vec::new(),
+        parked: Vec::new(),
     };
     Process { id, live: seen_seconds_ago < 6.0, seen_seconds_ago, vitals: Some(vitals) }
 }

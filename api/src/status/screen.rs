@@ -47,8 +47,15 @@ impl Screen {
         lines.push(self.named("holds", &holds(report)));
         lines.extend(self.payments(report));
         lines.push(self.named("cache", &cache(report)));
+        let parked: usize = report.parked.iter().map(|parked| parked.events.count).sum();
+        let text = if parked == 0 { "nothing".to_owned() } else { self.bad(&several(parked as u64, "event")) };
+        lines.push(self.named("parked", &text));
         lines.push(String::new());
         lines.extend(self.followers(report));
+        if !report.rebuilds.is_empty() {
+            lines.push(String::new());
+            lines.extend(self.rebuilds(report));
+        }
         if !report.concert_cancellations.is_empty() {
             lines.push(String::new());
             lines.extend(self.cancellations(report));
@@ -198,6 +205,22 @@ impl Screen {
         }
     }
 
+    fn rebuilds(self, report: &Report) -> Vec<String> {
+        let mut rows = vec![self.heading(&["being rebuilt", "generation", "phase", "", "position", "for", ""])];
+        rows.extend(report.rebuilds.iter().map(|rebuild| {
+            vec![
+                rebuild.projection.clone(),
+                rebuild.generation.to_string(),
+                rebuild.phase.clone(),
+                percent(share(rebuild.position.0, rebuild.target.0.max(rebuild.position.0)).unwrap_or_default()),
+                count(rebuild.position.0),
+                duration(rebuild.seconds),
+                rebuild.place.clone().unwrap_or_default(),
+            ]
+        }));
+        aligned(&rows, &[1, 3, 4, 5])
+    }
+
     fn cancellations(self, report: &Report) -> Vec<String> {
         let mut rows = vec![self.heading(&["concert called off", "cancelled", "", "took", ""])];
         rows.extend(report.concert_cancellations.iter().map(|cancellation| {
@@ -242,10 +265,15 @@ impl Screen {
 fn holds(report: &Report) -> String {
     match report.holds {
         None => format!("{UNKNOWN} (the process that runs the saga has not told)"),
-        Some(Holds { waiting, overdue_seconds }) if overdue_seconds > 0.0 => {
-            format!("{} to come, the first overdue by {}", several(waiting, "deadline"), duration(overdue_seconds))
+        Some(Holds { waiting, overdue_seconds, due, due_in_a_minute }) => {
+            let soon = format!("{} due now, {} within a minute", count(due), count(due_in_a_minute));
+            let overdue = if overdue_seconds > 0.0 {
+                format!("the first overdue by {}", duration(overdue_seconds))
+            } else {
+                "none overdue".to_owned()
+            };
+            format!("{} to come, {overdue}; {soon}", several(waiting, "deadline"))
         }
-        Some(Holds { waiting, .. }) => format!("{} to come, none overdue", several(waiting, "deadline")),
     }
 }
 

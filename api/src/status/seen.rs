@@ -8,7 +8,7 @@ use journal::Position;
 use super::{
     events::{Head, Holder},
     money::{Cancellation, Work},
-    report::{Cache, Follower, Log, Office, Payments, Process, Relay, Report},
+    report::{Cache, Follower, Log, Office, ParkedIn, Payments, Process, Rebuild, Relay, Report},
     verdict,
 };
 use crate::vitals::{Holds, ProcessRow, RelayActivity, Vitals, WRITE_INTERVAL};
@@ -27,6 +27,7 @@ pub(super) struct Unaged {
     pub offices: Vec<(&'static str, Holder)>,
     pub work: BTreeMap<String, Work>,
     pub cancellations: Vec<Cancellation>,
+    pub rebuilds: Vec<Rebuild>,
     pub processes: Vec<ProcessRow>,
     /// The last position in JetStream, or why nobody can say.
     pub mirrored: Result<Position, String>,
@@ -95,6 +96,8 @@ impl Seen {
             holds: self.holds(),
             cache: self.cache(),
             processes: self.processes(),
+            parked: self.parked(),
+            rebuilds: self.unaged.rebuilds,
             concert_cancellations: self.unaged.cancellations,
         };
         report.troubles = verdict::troubles(&report);
@@ -170,6 +173,16 @@ impl Seen {
             (aggregates + used.aggregates as u64, hits + used.hits, misses + used.misses)
         });
         Cache { aggregates, look_ups: hits + misses, hit_rate: share(hits, hits + misses) }
+    }
+
+    /// Of what each process has for itself, each; of what all share, what was written last.
+    fn parked(&self) -> Vec<ParkedIn> {
+        let told = self.live().flat_map(|(row, vitals)| vitals.parked.iter().map(move |events| (row, events)));
+        let (own, shared): (Vec<_>, Vec<_>) = told.partition(|(_, events)| events.projection == MYPAGE);
+        let shared = shared.into_iter().max_by_key(|(row, _)| row.written_at);
+        let shared = shared.map(|(_, events)| ParkedIn { process: None, events: events.clone() });
+        let own = own.into_iter().map(|(row, events)| ParkedIn { process: Some(row.process), events: events.clone() });
+        shared.into_iter().chain(own).collect()
     }
 
     fn processes(&self) -> Vec<Process> {

@@ -2,7 +2,7 @@
 
 use super::{
     figures::{count, duration, several},
-    report::{Process, Report, Trouble},
+    report::{Process, Rebuild, Report, Trouble},
     seen::{CONCERTS, MYPAGE},
 };
 use crate::{
@@ -18,6 +18,8 @@ const ELECTION_SECONDS_MAX: i64 = 5;
 const TRIES_WORRYING: u32 = 3;
 /// Seconds that something may be due before somebody should look why nobody does it.
 const DUE_SECONDS_MAX: f64 = 30.0;
+/// Seconds without a word of a rebuild after which it is taken to be dead. Making an index takes one without a word.
+const REBUILD_SILENT_SECONDS_MAX: f64 = 30.0;
 
 /// Everything that is wrong, the worst first.
 pub(super) fn troubles(report: &Report) -> Vec<Trouble> {
@@ -30,6 +32,8 @@ pub(super) fn troubles(report: &Report) -> Vec<Trouble> {
     troubles.extend(halted(report));
     troubles.extend(unreachable(report));
     troubles.extend(standstills(report));
+    troubles.extend(parked(report));
+    troubles.extend(interrupted(report));
     troubles.extend(vacant(report));
     troubles.extend(behind(report));
     troubles.extend(holds(report));
@@ -74,6 +78,47 @@ fn standstills(report: &Report) -> impl Iterator<Item = Trouble> {
                 "what it shows no longer changes, the rest goes on; put that right and start the process again",
             )
         })
+    })
+}
+
+fn parked(report: &Report) -> impl Iterator<Item = Trouble> {
+    report.parked.iter().map(|parked| {
+        let of = parked.process.map_or_else(String::new, |process| format!(" of {}", report.label(process)));
+        let events = &parked.events;
+        let first = events.first.first().map_or_else(String::new, |first| {
+            let (attempts, waiting) = (u64::from(first.attempts), first.waiting);
+            format!(
+                "; the first is {} at position {}, of {} {}, after {}, with {} behind it: {}",
+                first.event_type,
+                first.position,
+                first.aggregate,
+                first.aggregate_id,
+                several(attempts, "attempt"),
+                several(waiting, "event"),
+                first.error
+            )
+        });
+        let count = several(events.count as u64, "event");
+        trouble(
+            format!("{count} cannot be projected into {}{of}{first}", events.projection),
+            "what concerns other rows goes on; once a version runs that can, or the event is put right: `boxoffice \
+             projections retry`",
+        )
+    })
+}
+
+fn interrupted(report: &Report) -> impl Iterator<Item = Trouble> {
+    report.rebuilds.iter().filter(|rebuild| rebuild.told_seconds_ago > REBUILD_SILENT_SECONDS_MAX).map(|rebuild| {
+        let Rebuild { projection, generation, phase, told_seconds_ago, .. } = rebuild;
+        trouble(
+            format!(
+                "nothing was heard for {} of the rebuild of {projection} (generation {generation}, {phase})",
+                duration(*told_seconds_ago)
+            ),
+            format!(
+                "the live copy is as it was; if it was killed: `boxoffice rebuild {projection}` goes on where it was"
+            ),
+        )
     })
 }
 

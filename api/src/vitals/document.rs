@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use chrono::{DateTime, Utc};
 use journal::Position;
 use payments::BreakerState;
+use projections::Parked;
 use serde::{Deserialize, Serialize};
 
 /// A process at one moment. Another version may say it in another way; then only that it lives is known of it.
@@ -39,6 +40,9 @@ pub(crate) struct Vitals {
     pub holds: Option<Holds>,
     /// Projections that wait for a person.
     pub standstills: Vec<Standstill>,
+    /// Events that its projections could not apply, the first of each.
+    #[serde(default)]
+    pub parked: Vec<ParkedEvents>,
 }
 
 /// Aggregates in memory, and how often one was (not) found there since the start.
@@ -99,6 +103,12 @@ pub(crate) struct Holds {
     pub waiting: u64,
     /// By how many seconds the first is overdue; 0 where it is not.
     pub overdue_seconds: f64,
+    /// How many of them are due.
+    #[serde(default)]
+    pub due: u64,
+    /// How many of them are, or will be within a minute.
+    #[serde(default)]
+    pub due_in_a_minute: u64,
 }
 
 /// A projection that has stopped until somebody looks.
@@ -107,4 +117,15 @@ pub(crate) struct Holds {
 pub(crate) struct Standstill {
     pub projection: String,
     pub reason: String,
+}
+
+/// What a projection has parked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ParkedEvents {
+    pub projection: String,
+    /// All of them.
+    pub count: usize,
+    /// The first of them, by position.
+    pub first: Vec<Parked>,
 }

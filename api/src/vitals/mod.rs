@@ -10,7 +10,7 @@ mod writer;
 
 #[cfg(test)]
 pub(crate) use document::CacheUse;
-pub(crate) use document::{Breaker, Halted, Holds, RelayActivity, Standstill, Vitals};
+pub(crate) use document::{Breaker, Halted, Holds, ParkedEvents, RelayActivity, Standstill, Vitals};
 pub(crate) use rows::{KEPT_SECONDS, ProcessRow, process_of_session, read, session_name};
 pub(crate) use standstills::Standstills;
 pub(crate) use subject::Subject;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Longest wait for one answer of the server.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for the mirror to be opened.
 const OPEN_MAX: Duration = Duration::from_secs(4);
 

@@ -1,6 +1,7 @@
 //! The log as the mirror hands it out, and as Postgres does wherever the mirror cannot.
 
 mod mirror;
+mod only;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -10,6 +11,7 @@ use journal::{EventSource, Follower, Journal, Position, ReadError, RecordedEvent
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::mirror::{Doubt, Mirror};
+pub use self::only::StreamSource;
 
 /// How long the mirror may keep an event back that Postgres has, before Postgres is read instead.
 const PATIENCE: Duration = Duration::from_millis(500);

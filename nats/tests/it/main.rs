@@ -7,6 +7,7 @@ mod divergence;
 mod election;
 mod envelope;
 mod extent;
+mod refill;
 mod relay;
 mod source;
 mod source_doubts;

@@ -1,4 +1,4 @@
-//! What a batch of events does to the histories, each row once.
+//! What a run of events does to the histories, each row once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,8 +6,12 @@ use aggregates::{BookingEvent, BookingId, Event, Money, PaymentEvent, PaymentId,
 use chrono::{DateTime, Utc};
 use journal::Position;
 
+use uuid::Uuid;
+
 use super::{BookingHistory, HistoryStatus};
-use crate::{Batch, batch::Entry};
+
+/// Where and when an event was recorded.
+type At = (Position, DateTime<Utc>);
 
 /// Everything to write, in this order: forget, insert, update.
 #[derive(Debug, Default)]
@@ -31,26 +35,33 @@ pub(super) struct Change {
 }
 
 impl Changes {
-    pub fn of(batch: &Batch) -> Self {
-        let mut changes = Self::default();
-        batch.entries().iter().for_each(|entry| changes.add(entry));
-        changes
-    }
-
-    fn add(&mut self, entry: &Entry) {
-        match &entry.event {
-            Event::Booking(event) => self.booking(event, entry),
-            Event::Payment(event) => self.payment(event, entry),
+    /// What `event`, recorded then and there, changes.
+    pub fn add(&mut self, event: &Event, position: Position, recorded_at: DateTime<Utc>) {
+        let at = (position, recorded_at);
+        match event {
+            Event::Booking(event) => self.booking(event, at),
+            Event::Payment(event) => self.payment(event, at),
             Event::User(UserEvent::UserErased { user_id }) => self.erase(*user_id),
             Event::User(UserEvent::UserRegistered { .. }) | Event::Concert(_) => {}
         }
     }
 
-    fn booking(&mut self, event: &BookingEvent, entry: &Entry) {
+    /// The booking that this payment is of, as far as it is among these changes.
+    pub fn booking_paid_by(&self, payment: Uuid) -> Option<Uuid> {
+        let is_of = |id: &Option<PaymentId>| id.is_some_and(|id| id.0 == payment);
+        let new = self.new.values().find(|(history, _)| is_of(&history.payment_id)).map(|(new, _)| new.booking_id);
+        let changed = || {
+            let mut changes = self.changed.iter();
+            changes.find(|(_, change)| is_of(&change.payment.map(|(id, _)| id))).map(|(id, _)| *id)
+        };
+        new.or_else(changed).map(|booking| booking.0)
+    }
+
+    fn booking(&mut self, event: &BookingEvent, at: At) {
         match *event {
             BookingEvent::BookingRequested { booking_id, concert_id, user_id, qty } => {
                 let history = BookingHistory {
-                    id: entry.recorded.position,
+                    id: at.0,
                     booking_id,
                     concert_id,
                     user_id,
@@ -58,36 +69,36 @@ impl Changes {
                     qty,
                     amount: None,
                     payment_id: None,
-                    requested_at: entry.recorded.recorded_at,
-                    updated_at: entry.recorded.recorded_at,
+                    requested_at: at.1,
+                    updated_at: at.1,
                 };
-                self.new.insert(booking_id, (history, entry.recorded.position));
+                self.new.insert(booking_id, (history, at.0));
             }
             BookingEvent::BookingApproved { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::BookingApproved, None, entry);
+                self.change(booking_id, HistoryStatus::BookingApproved, None, at);
             }
             BookingEvent::BookingRejected { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::BookingRejected, None, entry);
+                self.change(booking_id, HistoryStatus::BookingRejected, None, at);
             }
             BookingEvent::BookingCanceled { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::BookingCanceled, None, entry);
+                self.change(booking_id, HistoryStatus::BookingCanceled, None, at);
             }
             BookingEvent::BookingExpired { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::BookingExpired, None, entry);
+                self.change(booking_id, HistoryStatus::BookingExpired, None, at);
             }
         }
     }
 
-    fn payment(&mut self, event: &PaymentEvent, entry: &Entry) {
+    fn payment(&mut self, event: &PaymentEvent, at: At) {
         match *event {
             PaymentEvent::PaymentRequested { payment_id, booking_id, amount, .. } => {
-                self.change(booking_id, HistoryStatus::PaymentRequested, Some((payment_id, amount)), entry);
+                self.change(booking_id, HistoryStatus::PaymentRequested, Some((payment_id, amount)), at);
             }
             PaymentEvent::PaymentApproved { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::PaymentApproved, None, entry);
+                self.change(booking_id, HistoryStatus::PaymentApproved, None, at);
             }
             PaymentEvent::PaymentCanceled { booking_id, .. } => {
-                self.change(booking_id, HistoryStatus::PaymentCanceled, None, entry);
+                self.change(booking_id, HistoryStatus::PaymentCanceled, None, at);
             }
             // How it comes to be paid is not a status of the booking.
             PaymentEvent::PaymentAttempted { .. }
@@ -98,8 +109,8 @@ impl Changes {
         }
     }
 
-    fn change(&mut self, id: BookingId, status: HistoryStatus, payment: Option<(PaymentId, Money)>, entry: &Entry) {
-        let (updated_at, position) = (entry.recorded.recorded_at, entry.recorded.position);
+    fn change(&mut self, id: BookingId, status: HistoryStatus, payment: Option<(PaymentId, Money)>, at: At) {
+        let (position, updated_at) = at;
         if let Some((history, latest)) = self.new.get_mut(&id) {
             history.status = status;
             history.updated_at = updated_at;

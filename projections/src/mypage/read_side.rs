@@ -30,7 +30,7 @@ impl MyPage {
             let connection = file::open_or_create(&path)?;
             let progress = Progress::new(read_checkpoint(&connection)?.position);
             let readers = Readers::open(&path)?;
-            let writer = MyPageProjection::new(&path, connection, progress.clone());
+            let writer = MyPageProjection::new(&path, connection, progress.clone())?;
             Ok((Self { readers, progress }, writer))
         })
         .await
@@ -45,6 +45,11 @@ impl MyPage {
         before: Option<Position>,
     ) -> Result<Vec<BookingHistory>, Error> {
         self.readers.histories(user, limit, before).await
+    }
+
+    /// Whether the histories in the file were made by an older version of this code, and should be rebuilt.
+    pub async fn is_outdated(path: impl AsRef<Path>) -> Result<bool, Error> {
+        Ok(file::state(path).await?.is_outdated())
     }
 
     /// Everything up to here can be read.

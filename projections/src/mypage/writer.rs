@@ -5,28 +5,31 @@ use std::{
     sync::Arc,
 };
 
-use aggregates::{BookingId, UserId};
+use aggregates::AggregateType;
 use futures::{FutureExt, future::BoxFuture};
 use journal::Position;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    BookingHistory, file,
-    fold::{Change, Changes},
+    file, parking,
+    table::{self, LIVE},
 };
-use crate::{Anchor, Applied, Batch, Checkpoint, Error, Progress, Projection, currency};
+use crate::{Anchor, Applied, Batch, Checkpoint, Error, Parked, ParkedBoard, Progress, Projection, wanted};
 
 /// The projection of booking histories; it owns the one connection that writes.
 pub struct MyPageProjection {
     path: PathBuf,
     connection: Arc<Mutex<Connection>>,
     progress: Progress,
+    board: ParkedBoard,
 }
 
 impl MyPageProjection {
-    pub(super) fn new(path: &Path, connection: Connection, progress: Progress) -> Self {
-        Self { path: path.to_owned(), connection: Arc::new(Mutex::new(connection)), progress }
+    pub(super) fn new(path: &Path, connection: Connection, progress: Progress) -> Result<Self, Error> {
+        let board = ParkedBoard::default();
+        show(&connection, &board)?;
+        Ok(Self { path: path.to_owned(), connection: Arc::new(Mutex::new(connection)), progress, board })
     }
 
     /// Runs `work` where it may wait for the disk. Once begun it ends, even if nobody waits for it any more.
@@ -69,15 +72,27 @@ impl Projection for MyPageProjection {
         &self.progress
     }
 
+    fn wants(&self, aggregate: AggregateType, event_type: &str) -> bool {
+        wanted::BY_MYPAGE.has(aggregate, event_type)
+    }
+
+    fn parked(&self) -> &ParkedBoard {
+        &self.board
+    }
+
     fn checkpoint(&mut self) -> BoxFuture<'_, Result<Checkpoint, Error>> {
-        self.blocking(|connection| read_checkpoint(connection)).boxed()
+        let board = self.board.clone();
+        self.blocking(move |connection| {
+            show(connection, &board)?;
+            read_checkpoint(connection)
+        })
+        .boxed()
     }
 
     fn apply<'a>(&'a mut self, batch: &'a Batch) -> BoxFuture<'a, Result<Applied, Error>> {
         async {
-            let (from, to, anchor) = (batch.from(), batch.to(), batch.anchor());
-            let changes = Changes::of(batch);
-            self.blocking(move |connection| write(connection, from, to, anchor.as_ref(), &changes)).await
+            let (batch, board) = (batch.clone(), self.board.clone());
+            self.blocking(move |connection| write(connection, &batch, &board)).await
         }
         .boxed()
     }
@@ -94,86 +109,32 @@ pub(super) fn read_checkpoint(connection: &Connection) -> Result<Checkpoint, Err
     Ok(Checkpoint { position: Position::from_sql(position), anchor: anchor.map(Anchor) })
 }
 
-fn write(
-    connection: &mut Connection,
-    from: Position,
-    to: Position,
-    anchor: Option<&Anchor>,
-    changes: &Changes,
-) -> Result<Applied, Error> {
+/// What is parked is read in the same transaction, as whoever retries it may do so from another process.
+fn write(connection: &mut Connection, batch: &Batch, board: &ParkedBoard) -> Result<Applied, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let moved = transaction
         .prepare_cached("UPDATE checkpoint SET position = ?2, anchor = ?3 WHERE position = ?1")?
-        .execute(params![from.to_sql(), to.to_sql(), anchor.map(|anchor| anchor.0)])?;
+        .execute(params![batch.from().to_sql(), batch.to().to_sql(), batch.anchor().0])?;
     if moved == 0 {
         return Ok(Applied::Moved);
     }
-    forget(&transaction, changes.erased.iter())?;
-    insert(&transaction, changes.new.values())?;
-    update(&transaction, changes.changed.iter())?;
+    let sorted = parking::sort(&transaction, batch)?;
+    table::write(&transaction, LIVE, &sorted.changes)?;
+    parking::write(&transaction, &sorted)?;
     transaction.commit()?;
+    for (row, Parked { position, error, .. }) in &sorted.new {
+        tracing::error!(%position, %row, error, "an event is parked, what follows it in its row waits");
+    }
+    show(connection, board)?;
     Ok(Applied::Committed)
 }
 
-fn forget<'a>(transaction: &Transaction<'_>, users: impl Iterator<Item = &'a UserId>) -> Result<(), Error> {
-    let mut delete = transaction.prepare_cached("DELETE FROM histories WHERE user_id = ?1")?;
-    for user in users {
-        delete.execute([user.0.as_bytes()])?;
-    }
-    Ok(())
-}
-
-fn insert<'a>(
-    transaction: &Transaction<'_>,
-    histories: impl Iterator<Item = &'a (BookingHistory, Position)>,
-) -> Result<(), Error> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO histories (id, booking_id, concert_id, user_id, status, qty, amount, currency, payment_id,
-                                requested_at, updated_at, position)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
-    // In the order of the primary key, which SQLite appends to.
-    let mut histories: Vec<_> = histories.collect();
-    histories.sort_unstable_by_key(|(history, _)| history.id);
-    for (history, position) in histories {
-        insert.execute(params![
-            history.id.to_sql(),
-            history.booking_id.0.as_bytes(),
-            history.concert_id.0.as_bytes(),
-            history.user_id.0.as_bytes(),
-            history.status.as_str(),
-            history.qty.get(),
-            history.amount.map(|money| money.amount.cast_signed()),
-            history.amount.map(|money| currency::code(money.currency)),
-            history.payment_id.as_ref().map(|id| id.0.as_bytes()),
-            history.requested_at.timestamp_micros(),
-            history.updated_at.timestamp_micros(),
-            position.to_sql(),
-        ])?;
-    }
-    Ok(())
-}
-
-fn update<'a>(
-    transaction: &Transaction<'_>,
-    changes: impl Iterator<Item = (&'a BookingId, &'a Change)>,
-) -> Result<(), Error> {
-    let mut update = transaction.prepare_cached(
-        "UPDATE histories SET status = ?2, amount = coalesce(?3, amount), currency = coalesce(?4, currency),
-                payment_id = coalesce(?5, payment_id), updated_at = ?6, position = ?7
-         WHERE booking_id = ?1",
-    )?;
-    for (booking, change) in changes {
-        let money = change.payment.map(|(_, money)| money);
-        update.execute(params![
-            booking.0.as_bytes(),
-            change.status.as_str(),
-            money.map(|money| money.amount.cast_signed()),
-            money.map(|money| currency::code(money.currency)),
-            change.payment.as_ref().map(|(id, _)| id.0.as_bytes()),
-            change.updated_at.timestamp_micros(),
-            change.position.to_sql(),
-        ])?;
+/// Shows what is parked, where there is or was any.
+pub(super) fn show(connection: &Connection, board: &ParkedBoard) -> Result<(), Error> {
+    let any: bool =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM parked)")?.query_row([], |row| row.get(0))?;
+    if any || !board.is_empty() {
+        board.set(parking::all(connection)?.into_iter().map(|(_, parked)| parked).collect());
     }
     Ok(())
 }

@@ -22,19 +22,20 @@ pub(super) const fn changed_by(event: &Event) -> Option<ConcertId> {
     }
 }
 
-/// The row after `event`, recorded at `position`; or what the event breaks.
+/// Changes `row`, the concert's if there is one, by `event`, recorded at `position`; or gives the first row of a concert.
+/// Where the event breaks something it says what, and the row is as it was.
 pub(super) fn evolve(
-    row: Option<ConcertView>,
+    row: Option<&mut ConcertView>,
     event: &ConcertEvent,
     position: Position,
-) -> Result<ConcertView, &'static str> {
-    let mut row = match (row, registered(event, position)) {
-        (None, Some(row)) => return Ok(row),
+) -> Result<Option<ConcertView>, &'static str> {
+    let row = match (row, registered(event, position)) {
+        (None, Some(row)) => return Ok(Some(row)),
         (Some(_), Some(_)) => return Err("the concert is registered already"),
         (None, None) => return Err("the concert was never registered"),
         (Some(row), None) => row,
     };
-    let counts = &mut row.counts;
+    let (mut counts, mut canceled) = (row.counts, row.canceled);
     let more = |tickets: u32, qty: Qty| tickets.checked_add(qty.get()).ok_or("more tickets than can be counted");
     let less = |tickets: u32, qty: Qty| tickets.checked_sub(qty.get()).ok_or("more tickets are taken than were given");
     match *event {
@@ -46,14 +47,14 @@ pub(super) fn evolve(
         }
         ConcertEvent::TicketsReleased { qty, was: Allotted::Held, .. } => counts.held = less(counts.held, qty)?,
         ConcertEvent::TicketsReleased { qty, was: Allotted::Sold, .. } => counts.sold = less(counts.sold, qty)?,
-        ConcertEvent::ConcertCanceled { .. } => row.canceled = true,
-        ConcertEvent::ConcertRegistered { .. } | ConcertEvent::TicketsRefused { .. } => return Ok(row),
+        ConcertEvent::ConcertCanceled { .. } => canceled = true,
+        ConcertEvent::ConcertRegistered { .. } | ConcertEvent::TicketsRefused { .. } => return Ok(None),
     }
-    if u64::from(row.counts.held) + u64::from(row.counts.sold) > u64::from(row.counts.capacity) {
+    if u64::from(counts.held) + u64::from(counts.sold) > u64::from(counts.capacity) {
         return Err("more tickets are held and sold than there are");
     }
-    row.position = position;
-    Ok(row)
+    (row.counts, row.canceled, row.position) = (counts, canceled, position);
+    Ok(None)
 }
 
 /// The first row of a concert, where `event` is its registration.

@@ -38,6 +38,16 @@ impl Shelf {
         Self { kept_max, ..Self::default() }
     }
 
+    /// How many it keeps.
+    pub const fn kept_max(&self) -> usize {
+        self.kept_max
+    }
+
+    /// A concert that is on it.
+    pub fn view(&self, id: ConcertId) -> Option<Arc<ConcertView>> {
+        self.by_id.get(&id).cloned()
+    }
+
     pub fn get(&self, id: ConcertId) -> Found {
         match self.by_id.get(&id) {
             Some(view) => Found::Concert(Arc::clone(view)),

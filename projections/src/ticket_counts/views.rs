@@ -1,6 +1,12 @@
 //! The read side: concerts out of memory, refreshed from Postgres.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use aggregates::ConcertId;
 use journal::Position;
@@ -10,7 +16,9 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConcertView, rows,
+    ConcertView,
+    projector::VERSION,
+    rows,
     shelf::{CONCERTS_KEPT_MAX, Found, Shelf},
     watchers::Watchers,
 };
@@ -37,6 +45,8 @@ struct Inner {
     watchers: Watchers,
     /// Everything up to here is on the shelf.
     progress: Progress,
+    /// Of the rows on the shelf: a switch to another generation, or a retry, changes rows behind the position.
+    revision: AtomicI64,
 }
 
 impl ConcertViews {
@@ -47,23 +57,11 @@ impl ConcertViews {
 
     /// Like [`ConcertViews::open`], with another number of concerts kept in memory.
     pub async fn open_with(pool: PgPool, concerts_kept_max: usize) -> Result<Self, Error> {
-        rows::create(&pool).await?;
-        let position = rows::position(&pool).await?;
-        let mut shelf = Shelf::new(concerts_kept_max);
-        let mut before = Position::from_sql(i64::MAX);
-        // Newest first, one more than are kept, so that the shelf learns whether there are older ones.
-        let mut left = concerts_kept_max + 1;
-        while left > 0 {
-            let views = rows::newest(&pool, before, left.min(READ_ROWS_MAX)).await?;
-            let Some(oldest) = views.last() else { break };
-            before = oldest.registered_position;
-            left -= views.len();
-            for view in views {
-                shelf.put(Arc::new(view));
-            }
-        }
+        rows::create(&pool, VERSION).await?;
+        let (position, revision) = rows::place(&pool).await?;
+        let shelf = read_shelf(&pool, concerts_kept_max).await?;
         let (shelf, watchers, progress) = (RwLock::new(shelf), Watchers::default(), Progress::new(position));
-        Ok(Self { inner: Arc::new(Inner { pool, shelf, watchers, progress }) })
+        Ok(Self { inner: Arc::new(Inner { pool, shelf, watchers, progress, revision: AtomicI64::new(revision) }) })
     }
 
     /// Keeps up until told to stop: at once when `projector` moves on, where it runs in this process, else within
@@ -133,10 +131,22 @@ impl ConcertViews {
 
     /// Takes in the rows that changed since the last time.
     async fn refresh(&self) -> Result<(), Error> {
-        let Inner { pool, shelf, watchers, progress } = &*self.inner;
+        let Inner { pool, shelf, watchers, progress, revision } = &*self.inner;
         let mut known = progress.position();
         // Read before the rows: they may be newer than this, never older.
-        let position = rows::position(pool).await?;
+        let (position, current) = rows::place(pool).await?;
+        if current != revision.load(Ordering::Relaxed) {
+            let kept_max = shelf.read().kept_max();
+            let fresh = read_shelf(pool, kept_max).await?;
+            let watched: Vec<_> = watchers.ids().into_iter().filter_map(|id| fresh.view(id)).collect();
+            *shelf.write() = fresh;
+            for view in &watched {
+                watchers.publish(view);
+            }
+            revision.store(current, Ordering::Relaxed);
+            progress.advance(position);
+            return Ok(());
+        }
         if position <= known {
             return Ok(());
         }
@@ -156,6 +166,24 @@ impl ConcertViews {
         progress.advance(position);
         Ok(())
     }
+}
+
+/// The newest concerts, and whether there are older ones.
+async fn read_shelf(pool: &PgPool, kept_max: usize) -> Result<Shelf, Error> {
+    let mut shelf = Shelf::new(kept_max);
+    let mut before = Position::from_sql(i64::MAX);
+    // Newest first, one more than are kept, so that the shelf learns whether there are older ones.
+    let mut left = kept_max + 1;
+    while left > 0 {
+        let views = rows::newest(pool, before, left.min(READ_ROWS_MAX)).await?;
+        let Some(oldest) = views.last() else { break };
+        before = oldest.registered_position;
+        left -= views.len();
+        for view in views {
+            shelf.put(Arc::new(view));
+        }
+    }
+    Ok(shelf)
 }
 
 /// Returns when the projector has moved on; never, where there is none in this process (any more).

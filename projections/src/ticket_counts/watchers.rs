@@ -35,7 +35,12 @@ impl Watchers {
         Ok(receiver)
     }
 
-    /// Tells whoever watches, if it is news.
+    /// What is being watched.
+    pub fn ids(&self) -> Vec<ConcertId> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// Tells whoever watches, if it is news: later, or (after a rebuild) another row at the same position.
     pub fn publish(&self, view: &Arc<ConcertView>) {
         let mut watched = self.0.lock();
         let Some(sender) = watched.get(&view.id) else { return };
@@ -44,7 +49,7 @@ impl Watchers {
             return;
         }
         sender.send_if_modified(|known| {
-            let news = known.position < view.position;
+            let news = known.position < view.position || (known.position == view.position && **known != **view);
             if news {
                 *known = Arc::clone(view);
             }

@@ -1,4 +1,4 @@
-//! What cannot be right stops a projection, before it does harm, and says where.
+//! What is of another log stops a projection, before it does harm, and says where. Single events: parking.rs.
 
 use journal::Position;
 use projections::{Error, MyPage, Runner, TicketCounts};
@@ -15,36 +15,6 @@ async fn run_counts(world: &World) -> Error {
 
 async fn change(world: &World, sql: &str) {
     assert_eq!(sqlx::query(sql).execute(world.journal.pool()).await.unwrap().rows_affected(), 1, "{sql}");
-}
-
-#[tokio::test]
-async fn an_event_that_does_not_decode_stops_the_runner_right_before_it() {
-    let mut world = World::new(31).await;
-    world.history(1).await;
-    change(&world, r#"UPDATE events SET payload = '{"TicketsHeld": {"qty": 1}}' WHERE position = 20"#).await;
-    let error = run_counts(&world).await;
-    let Error::Undecodable { position, aggregate_id, .. } = &error else { panic!("{error}") };
-    assert_eq!(*position, Position(20));
-    let said = error.to_string();
-    assert!(said.contains("position 20") && said.contains(&aggregate_id.to_string()), "{said}");
-    let at = journal::checkpoint(world.journal.pool(), "ticket-counts.v1").await.unwrap();
-    assert_eq!(at, Position(19));
-}
-
-#[tokio::test]
-async fn an_event_that_would_oversell_stops_the_runner_right_before_it() {
-    let world = World::new(37).await;
-    world.register(0, 3).await;
-    let mut world = world;
-    world.request(1, 0, 1, 2).await;
-    world.saga().await;
-    let sql = "UPDATE events SET payload = replace(payload::text, '\"qty\":2', '\"qty\":4')::json
-               WHERE event_type = 'TicketsHeld'";
-    change(&world, sql).await;
-    let error = run_counts(&world).await;
-    let Error::Impossible { position, .. } = error else { panic!("{error}") };
-    let at = journal::checkpoint(world.journal.pool(), "ticket-counts.v1").await.unwrap();
-    assert_eq!(at.next(), position);
 }
 
 #[tokio::test]

@@ -157,6 +157,14 @@ impl World {
         }
     }
 
+    /// A few more bookings of the concerts of [`World::history`].
+    pub async fn history_goes_on(&mut self) {
+        for n in 0..5 {
+            self.request(50_000 + n, n % 3, n, 1).await;
+        }
+        self.saga().await;
+    }
+
     /// Every event, as recorded and as decoded.
     pub async fn log(&self) -> Vec<(RecordedEvent, Event)> {
         let (mut log, mut at) = (Vec::new(), Position(0));

@@ -16,6 +16,7 @@ mod log;
 mod money_run;
 mod operations;
 mod payments;
+mod rebuild;
 mod seals;
 mod side_by_side;
 mod signals;

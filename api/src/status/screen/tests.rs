@@ -17,9 +17,10 @@ fn a_system_at_work_is_one_short_screen() {
 ok         nothing is wrong, 2024-10-04 00:00:00 UTC
 
 journal    1,234 events, the last 3.0 s ago; 2.5/s over 10 s
-holds      3 deadlines to come, none overdue
+holds      3 deadlines to come, none overdue; 0 due now, 1 within a minute
 payments   breaker closed, 2 refunds
 cache      98.5 % of 200 look-ups found, 7 aggregates held
+parked     nothing
 
 follower          behind   age   position   run by
 relay                  0     -      1,234   box:4711, live
@@ -105,4 +106,43 @@ fn colours_are_only_where_they_are_wanted() {
     assert!(coloured[0].starts_with("\u{1b}[32m"), "{coloured:?}");
     let seen: Vec<_> = coloured.iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect();
     assert_eq!(seen, PLAIN.lines(&report));
+}
+
+#[test]
+fn what_is_parked_or_being_rebuilt_is_told() {
+    let mut troubled = report();
+    let first = projections::Parked {
+        position: journal::Position(20),
+        aggregate: aggregates::AggregateType::Concert,
+        aggregate_id: Uuid::from_u128(3),
+        event_type: "TicketsHeld".to_owned(),
+        error: "no quantity".to_owned(),
+        attempts: 2,
+        waiting: 5,
+        parked_at: at(),
+    };
+    let events = crate::vitals::ParkedEvents { projection: "ticket-counts".to_owned(), count: 1, first: vec![first] };
+    troubled.parked = vec![crate::status::report::ParkedIn { process: None, events }];
+    troubled.rebuilds = vec![crate::status::report::Rebuild {
+        projection: "mypage".to_owned(),
+        place: Some("mypage.db".to_owned()),
+        generation: 2,
+        phase: "loading".to_owned(),
+        position: journal::Position(500),
+        target: journal::Position(1_000),
+        seconds: 1.0,
+        told_seconds_ago: 60.0,
+    }];
+    let lines = PLAIN.lines(&judged(troubled));
+    let text = lines.join("\n");
+    for part in [
+        "1 event cannot be projected into ticket-counts; the first is TicketsHeld at position 20, of concert",
+        "after 2 attempts, with 5 events behind it: no quantity",
+        "nothing was heard for 60 s of the rebuild of mypage (generation 2, loading)",
+        "parked     1 event",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let rebuild = lines.iter().find(|line| line.starts_with("mypage ") && line.contains("loading")).map(String::as_str);
+    assert_eq!(rebuild, Some("mypage                   2   loading   50.0 %        500   1.0 s   mypage.db"));
 }
