@@ -68,7 +68,9 @@ pub(crate) async fn rebuild(path: PathBuf, work: &mut Work) -> Result<Outcome, E
     for _ in 0..SWITCH_TRIES_MAX {
         histories.follow(work).await?;
         if let Some(outcome) = histories.try_switch(work).await? {
-            work.stages.enter(Phase::Switched).await?;
+            if outcome.switched {
+                work.stages.enter(Phase::Switched).await?;
+            }
             return Ok(outcome);
         }
     }
@@ -241,6 +243,7 @@ impl Histories {
         }
         work.stages.enter(Phase::Comparing).await?;
         let changes = self.fold(work, live, live).await?;
+        work.stages.at(live, live).await?;
         let (differences, rows): (Differences, u64) = self
             .on(move |connection, generation, table| {
                 take_in(connection, generation, table, (from, live), &changes)?;
