@@ -231,8 +231,9 @@ const START_ANEW: &str = "then start the relay anew";
 const fn remedy(divergence: &Divergence) -> &'static str {
     match divergence {
         Divergence::Ahead { .. } => {
-            "if Postgres was restored from a backup, or somebody else wrote to the stream, delete the stream and start the \
-             relay anew: it refills the stream from Postgres"
+            "if Postgres was restored from a backup, run `boxoffice restore-check --export FILE` before anything else: it \
+             tells and keeps what Postgres lost; after that, or if somebody else wrote to the stream, delete the stream \
+             (`boxoffice mirror rebuild`) and start the relay anew: it refills the stream from Postgres"
         }
         Divergence::Mismatch { .. } => {
             "find out who else may publish to the relay's subjects, then delete the stream and start the relay anew: it \

@@ -11,7 +11,7 @@ use super::fold::Change;
 use crate::{Error, currency};
 
 /// Noted changes applied in one transaction: the live copy's writer waits meanwhile.
-const APPLIED_MAX: i64 = 20_000;
+const APPLIED_MAX: i64 = 50_000;
 
 /// Makes the tables of notes for the copy in `table`.
 pub(super) fn create(connection: &Connection, table: &str) -> Result<(), Error> {

@@ -4,12 +4,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use journal::Position;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     compare::compare,
@@ -31,6 +32,9 @@ const SWITCH_TRIES_MAX: u32 = 40;
 const TELL_EVENTS: u64 = 10_000;
 /// Memory for pages and for sorting, in the syntax of SQLite: KiB, negative.
 const CACHE_KIB: i64 = -32 * 1024;
+/// Pause between two transactions that keep the live copy's writer waiting: SQLite does not queue writers, they look again
+/// after up to 100 ms.
+const GIVE_WAY: Duration = Duration::from_millis(100);
 const NAME: &str = "mypage";
 
 /// Drops the copies that were live before, in the file at `path`; how many there were.
@@ -68,7 +72,9 @@ pub(crate) async fn rebuild(path: PathBuf, work: &mut Work) -> Result<Outcome, E
     for _ in 0..SWITCH_TRIES_MAX {
         histories.follow(work).await?;
         if let Some(outcome) = histories.try_switch(work).await? {
-            work.stages.enter(Phase::Switched).await?;
+            if outcome.switched {
+                work.stages.enter(Phase::Switched).await?;
+            }
             return Ok(outcome);
         }
     }
@@ -184,8 +190,12 @@ impl Histories {
     /// Each index in a transaction of its own, so that the live copy's writer gets in between.
     async fn index(&mut self) -> Result<(), Error> {
         self.on(|connection, _, table| Ok(table::index_bookings(connection, table)?)).await?;
-        while self.on(|connection, _, table| late::apply_some(connection, table)).await? {}
+        sleep(GIVE_WAY).await;
+        while self.on(|connection, _, table| late::apply_some(connection, table)).await? {
+            sleep(GIVE_WAY).await;
+        }
         self.on(|connection, _, table| Ok(table::index_users(connection, table)?)).await?;
+        sleep(GIVE_WAY).await;
         self.on(|connection, generation, table| {
             connection.execute_batch("BEGIN IMMEDIATE")?;
             late::finish(connection, table)?;
@@ -241,6 +251,7 @@ impl Histories {
         }
         work.stages.enter(Phase::Comparing).await?;
         let changes = self.fold(work, live, live).await?;
+        work.stages.at(live, live).await?;
         let (differences, rows): (Differences, u64) = self
             .on(move |connection, generation, table| {
                 take_in(connection, generation, table, (from, live), &changes)?;

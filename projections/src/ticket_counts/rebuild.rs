@@ -113,7 +113,9 @@ impl Counts {
         for _ in 0..SWITCH_TRIES_MAX {
             counts.follow(work).await?;
             if let Some(outcome) = counts.try_switch(work).await? {
-                work.stages.enter(Phase::Switched).await?;
+                if outcome.switched {
+                    work.stages.enter(Phase::Switched).await?;
+                }
                 return Ok(outcome);
             }
         }

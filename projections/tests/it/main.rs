@@ -10,5 +10,6 @@ mod parking;
 mod poison;
 mod rebuild;
 mod sources;
+mod speed;
 mod views;
 mod world;

@@ -157,6 +157,16 @@ impl World {
         }
     }
 
+    /// All these commands in one unit of work, and the saga.
+    pub async fn all(&mut self, commands: impl Iterator<Item = Command>) {
+        let mut unit = self.journal.unit().await;
+        for command in commands {
+            run(&mut unit, command).await;
+        }
+        commit(&self.journal, unit).await;
+        self.saga().await;
+    }
+
     /// A few more bookings of the concerts of [`World::history`].
     pub async fn history_goes_on(&mut self) {
         for n in 0..5 {
@@ -261,10 +271,15 @@ impl Running {
 
 /// Runs `projection` from `journal` up to the log's end.
 pub async fn catch_up<P: Projection>(journal: &Journal, projection: P) {
+    catch_up_within(journal, projection, DEADLINE).await;
+}
+
+/// The same, where it may take longer.
+pub async fn catch_up_within<P: Projection>(journal: &Journal, projection: P, deadline: Duration) {
     let progress = projection.progress().clone();
     let source = Box::new(journal.follow(Position(0)));
     let running = Running::start(Runner::new(projection, source, journal.pool().clone()));
-    assert!(progress.reached(journal.position(), DEADLINE).await, "the projection did not catch up");
+    assert!(progress.reached(journal.position(), deadline).await, "the projection did not catch up");
     running.stop().await;
 }
 
