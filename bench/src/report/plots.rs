@@ -74,7 +74,9 @@ fn measured<'a>(report: &'a Report, names: &'a [Name]) -> impl Iterator<Item = (
 /// Bars from nothing to the median, with the least and the most round.
 #[expect(clippy::cast_precision_loss, reason = "a handful of bars")]
 fn throughput(report: &Report, area: &Area<'_>) -> Drawn<bool> {
-    let bars: Vec<_> = measured(report, &BOOKING).collect();
+    let mut bars: Vec<_> = measured(report, &BOOKING).collect();
+    // The first of them stands at the top.
+    bars.reverse();
     let most = bars.iter().map(|(_, figures)| figures.per_second_most).fold(0.0, f64::max);
     if most <= 0.0 {
         return Ok(false);
@@ -96,6 +98,7 @@ fn throughput(report: &Report, area: &Area<'_>) -> Drawn<bool> {
         .y_label_formatter(&name_of)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .label_style((FONT, LABEL))
+        .light_line_style(TRANSPARENT)
         .draw()?;
     for (nth, (name, figures)) in bars.iter().enumerate() {
         let (from, middle, to) = (nth as f64 + 0.2, nth as f64 + 0.5, nth as f64 + 0.8);
@@ -133,6 +136,7 @@ fn latency(report: &Report, area: &Area<'_>) -> Drawn<bool> {
         .x_label_formatter(&|one_in| format!("{:.2} %", 100.0 - 100.0 / one_in))
         .y_label_formatter(&|millis| format!("{millis}"))
         .label_style((FONT, LABEL))
+        .light_line_style(TRANSPARENT)
         .draw()?;
     for (name, figures, points) in curves {
         let colour = colour(name);
@@ -142,7 +146,7 @@ fn latency(report: &Report, area: &Area<'_>) -> Drawn<bool> {
             .label(label)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::LowerRight)?;
     Ok(true)
 }
 
@@ -172,22 +176,24 @@ fn growth(report: &Report, area: &Area<'_>) -> Drawn<bool> {
         .x_label_formatter(&|events| format!("{events:.0}"))
         .y_label_formatter(&|rate| format!("{rate:.0}"))
         .label_style((FONT, LABEL))
+        .light_line_style(TRANSPARENT)
         .draw()?;
     for (name, points) in series {
         let colour = colour(name);
         let dots = points.into_iter().map(|at| Circle::new(at, 5, colour.filled()));
         chart.draw_series(dots)?.label(name.as_str()).legend(move |(x, y)| Circle::new((x + 9, y), 5, colour.filled()));
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
     Ok(true)
 }
 
 fn legend<'a, 'b: 'a, X: Ranged, Y: Ranged>(
     chart: &mut ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
+    position: SeriesLabelPosition,
 ) -> Drawn<()> {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(position)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .label_font((FONT, LABEL))
