@@ -22,7 +22,7 @@ pub(crate) enum Error {
     #[error("boxoffice did not get ready; its last words:\n{0}")]
     NotReady(String),
     /// A file of the product does not hold what it should.
-    #[error("{0} is missing in the product's `env`")]
+    #[error("{0} is missing, in the product's `env` or in the environment")]
     NoSetting(&'static str),
     /// The connection broke.
     #[error("HTTP: {0}")]
@@ -40,6 +40,30 @@ pub(crate) enum Error {
     /// The database could not be used.
     #[error("Postgres: {0}")]
     Database(#[from] sqlx::Error),
+    /// A server of ours could not be had.
+    #[error(transparent)]
+    Stack(#[from] stack::Error),
+    /// The mirror could not be asked.
+    #[error("JetStream: {0}")]
+    Mirror(String),
+    /// A command of the product failed.
+    #[error("`boxoffice {what}` {how}:\n{said}")]
+    Command {
+        /// Its arguments.
+        what: String,
+        /// How it ended.
+        how: String,
+        /// Its last words.
+        said: String,
+    },
+    /// A picture could not be drawn.
+    #[error("drawing {what}: {why}")]
+    Plot {
+        /// Which.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// A condition never came to hold.
     #[error("waited {max:?} for {what}; it stands at {state}")]
     Waited {

@@ -22,6 +22,12 @@ pub(crate) fn cpu_seconds_of_tree(root: Pid) -> Option<f64> {
     Some(tree(root).into_iter().filter_map(times).flatten().sum::<f64>() / TICKS_PER_SECOND)
 }
 
+/// Processor time of processes that descended from `pid`, have ended and were waited for, in seconds.
+pub(crate) fn cpu_seconds_of_ended(pid: Pid) -> Option<f64> {
+    let [.., user, system] = times(pid)?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
 /// Processor time of the whole machine, in seconds, since it began.
 pub(crate) fn cpu_seconds_of_machine() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;

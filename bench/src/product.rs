@@ -33,7 +33,8 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// Lines of its log that are shown.
 const LOG_LINES_SHOWN: usize = 20;
 /// Environment that would speak for another system.
-const NOT_OURS: [&str; 4] = ["DATABASE_URL", "NATS_URL", "MYPAGE_PATH", "PROVIDER_URL"];
+const NOT_OURS: [&str; 6] =
+    ["DATABASE_URL", "NATS_URL", "NATS_READER_URL", "MYPAGE_PATH", "PROVIDER_URL", "PROVIDER_SECRET"];
 
 /// A running `boxoffice up`; killed when dropped.
 pub(crate) struct Product {
@@ -82,6 +83,22 @@ impl Product {
     /// A value of its `env`.
     pub fn setting(&self, name: &'static str) -> Result<&str, Error> {
         self.settings.get(name).map(String::as_str).ok_or(Error::NoSetting(name))
+    }
+
+    /// A command of the binary about this product, which it finds by its data directory.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command, Error> {
+        let mut command = Command::new(binary()?);
+        for name in NOT_OURS {
+            command.env_remove(name);
+        }
+        command.args(arguments).env("BOXOFFICE_DATA", &self.data).stdin(Stdio::null());
+        die_with_us(&mut command);
+        Ok(command)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The product's own process.
@@ -133,6 +150,7 @@ impl Drop for Product {
     }
 }
 
+/// The binary to measure.
 fn binary() -> Result<PathBuf, Error> {
     let path = match env::var_os(BINARY) {
         Some(path) => PathBuf::from(path),

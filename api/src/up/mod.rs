@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use env_file::Env;
@@ -20,6 +20,7 @@ use payments::{
     TossConfig,
     simulator::{self, Simulator},
 };
+use serde::Deserialize;
 pub(crate) use signals::Signals;
 use stack::{Nats, NatsOptions, Postgres, PostgresOptions};
 use tokio::net::TcpListener;
@@ -30,7 +31,8 @@ pub(crate) use env_file::value as env_value;
 
 use crate::{Settings, System, cli, secret::Secret, system::install_cryptography};
 
-/// How long the system may take to answer that it is ready.
+/// How long the system may stand still before it answers that it is ready. A projection that is made anew from a long log
+/// takes longer than any fixed time, and gets on.
 const READY_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Pause between two questions whether it is.
 const READY_PAUSE: Duration = Duration::from_millis(50);
@@ -125,7 +127,9 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
         demo::concert(&system, &env).await?;
     }
     if !answers_ready(address).await {
-        return Err(format!("http://{address}/readyz did not answer 200 within {READY_WAIT_MAX:?}").into());
+        return Err(
+            format!("http://{address}/readyz did not answer 200, and stood still for {READY_WAIT_MAX:?}").into()
+        );
     }
     announce(address, &data, &env);
     Ok(Up { system, servers, tasks, ends })
@@ -139,17 +143,39 @@ fn webhook_url(mut address: SocketAddr) -> Result<reqwest::Url, AnyError> {
     Ok(format!("http://{address}/payments/webhooks/toss").parse()?)
 }
 
-/// Asks `/readyz` until it answers 200, within a bound.
+/// Asks `/readyz` until it answers 200, for as long as what follows the log gets on.
 pub(crate) async fn answers_ready(address: SocketAddr) -> bool {
-    let asking = async {
-        loop {
-            if reqwest::get(format!("http://{address}/readyz")).await.is_ok_and(|answer| answer.status().is_success()) {
-                return;
+    let mut farthest = 0;
+    let mut since = Instant::now();
+    while since.elapsed() < READY_WAIT_MAX {
+        let asking = reqwest::get(format!("http://{address}/readyz"));
+        if let Ok(Ok(answer)) = tokio::time::timeout(READY_WAIT_MAX, asking).await {
+            if answer.status().is_success() {
+                return true;
             }
-            tokio::time::sleep(READY_PAUSE).await;
+            let positions = answer.json::<Followers>().await.map_or(0, Followers::positions);
+            if positions > farthest {
+                (farthest, since) = (positions, Instant::now());
+            }
         }
-    };
-    tokio::time::timeout(READY_WAIT_MAX, asking).await.is_ok()
+        tokio::time::sleep(READY_PAUSE).await;
+    }
+    false
+}
+
+/// What `/readyz` says of those who follow the log.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Followers {
+    ticket_counts_position: u64,
+    mypage_position: u64,
+}
+
+impl Followers {
+    /// Together: grows when either gets on.
+    fn positions(self) -> u64 {
+        self.ticket_counts_position + self.mypage_position
+    }
 }
 
 fn announce(address: SocketAddr, data: &Path, env: &Env) {

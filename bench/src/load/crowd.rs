@@ -1,6 +1,14 @@
 //! As many at once as there are connections.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
@@ -37,7 +45,10 @@ pub(crate) enum Pace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub pace: Pace,
+    /// Nobody begins after this.
     pub lasts: Duration,
+    /// Nobody begins after so many in all, where that is bounded.
+    pub times: Option<u64>,
 }
 
 /// What became of it.
@@ -65,13 +76,14 @@ pub(crate) async fn drive<V: Visit>(
         open.push(Connection::open(address).await?);
     }
     let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let left = load.times.map(|times| Arc::new(AtomicU64::new(times)));
     let begin = Instant::now();
     let tasks: Vec<_> = open
         .into_iter()
         .enumerate()
         .map(|(buyer, connection)| {
-            let (visit, outcome) = (Arc::clone(visit), Arc::clone(&outcome));
-            tokio::spawn(One { visit, outcome, address, buyer, buyers: connections, begin, load }.run(connection))
+            let (visit, outcome, left) = (Arc::clone(visit), Arc::clone(&outcome), left.clone());
+            tokio::spawn(One { visit, outcome, address, buyer, buyers: connections, begin, load, left }.run(connection))
         })
         .collect();
     for task in tasks {
@@ -90,6 +102,8 @@ struct One<V> {
     buyers: usize,
     begin: Instant,
     load: Load,
+    /// How many times are left to all together.
+    left: Option<Arc<AtomicU64>>,
 }
 
 impl<V: Visit> One<V> {
@@ -101,7 +115,7 @@ impl<V: Visit> One<V> {
                 Pace::Closed => Instant::now(),
                 Pace::Open { per_second } => self.begin + self.after(times, per_second),
             };
-            if due >= deadline {
+            if due >= deadline || !self.takes_one() {
                 return Ok(());
             }
             sleep_until(due).await;
@@ -114,6 +128,12 @@ impl<V: Visit> One<V> {
             }
             times += 1;
         }
+    }
+
+    /// Whether there is one left, which is then taken.
+    fn takes_one(&self) -> bool {
+        let Some(left) = &self.left else { return true };
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
     /// When this connection's turn comes after so many before: all connections take turns at equal distances.

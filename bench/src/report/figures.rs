@@ -37,12 +37,17 @@ pub(crate) struct RoundFigures {
     /// Done in all, also those that ended after the time.
     pub done: u64,
     pub failed: u64,
+    /// How long it took, where that is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// From the last answer until what was accepted was carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<f64>,
     /// With that time counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_second_drained: Option<f64>,
+    /// Events in the journal when it began.
+    pub journal_before: u64,
     /// How far the followers of the log were behind at the end of the round, in events.
     pub lag: Lag,
     /// How long it took the last of them to come to the end.
@@ -51,6 +56,10 @@ pub(crate) struct RoundFigures {
     pub cpu: Cpu,
     /// The most that the server had in this round.
     pub rss_mb: Option<f64>,
+    /// What it had when the round began, in the middle of it, and when it ended.
+    pub rss_start_mb: Option<f64>,
+    pub rss_middle_mb: Option<f64>,
+    pub rss_end_mb: Option<f64>,
 }
 
 /// A scenario.
@@ -67,6 +76,9 @@ pub(crate) struct Figures {
     pub events_per_second: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_second_drained: Option<f64>,
+    /// Median of what a round took, where that is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// At half of that rate, open loop; of a limit without one, of its own steps.
     #[serde(flatten)]
     pub latency: Millis,
@@ -75,9 +87,15 @@ pub(crate) struct Figures {
     pub latency_at_per_second: Option<f64>,
     /// At the maximum rate, closed loop: mostly the time in queues.
     pub at_maximum: Millis,
+    /// All of them, where they are at a fixed rate.
+    #[serde(skip)]
+    pub histogram: Latency,
     /// Of all rounds.
     pub server_cpu_seconds: f64,
     pub cpu: Cpu,
+    /// The load generator's part of the processor time at the maximum, and at the fixed rate.
+    pub generator_share: Option<f64>,
+    pub generator_share_open: Option<f64>,
     /// Of all rounds, by what was done.
     pub server_cpu_micros_each: f64,
     /// The most in any round: of the product's process, or of the limit's server.
@@ -85,6 +103,38 @@ pub(crate) struct Figures {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
     pub rounds: Vec<RoundFigures>,
+}
+
+/// A scenario in the report.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Entry {
+    Measured(Box<Figures>),
+    /// The product lacks what it would measure. Never a number.
+    #[serde(rename_all = "camelCase")]
+    NotThere {
+        not_there: String,
+        per_second: Option<f64>,
+        #[serde(flatten)]
+        latency: Millis,
+        server_cpu_seconds: Option<f64>,
+        rss_mb: Option<f64>,
+    },
+}
+
+impl Entry {
+    pub fn not_there(why: String) -> Self {
+        let latency = Millis::default();
+        Self::NotThere { not_there: why, per_second: None, latency, server_cpu_seconds: None, rss_mb: None }
+    }
+
+    /// What was measured, if anything.
+    pub fn figures(&self) -> Option<&Figures> {
+        match self {
+            Self::Measured(figures) => Some(figures),
+            Self::NotThere { .. } => None,
+        }
+    }
 }
 
 /// The middle one; the mean of the two in the middle.
@@ -109,6 +159,10 @@ impl Figures {
             per_second_least: rates().fold(f64::INFINITY, f64::min),
             per_second_most: rates().fold(0.0, f64::max),
             events_per_second: median(rounds.iter().filter_map(|round| round.events_per_second)),
+            seconds: median(rounds.iter().filter_map(|round| round.seconds)),
+            histogram: Latency::default(),
+            generator_share: cpu.generator_share(),
+            generator_share_open: None,
             per_second_drained: median(rounds.iter().filter_map(|round| round.per_second_drained)),
             latency: Millis::of(latency),
             latency_at_per_second: None,

@@ -2,19 +2,24 @@
 
 mod cpu;
 mod figures;
+mod plots;
 mod table;
+mod targets;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 pub(crate) use cpu::Cpu;
-pub(crate) use figures::{Figures, Millis, RoundFigures};
+pub(crate) use figures::{Entry, Figures, Millis, RoundFigures, median};
+pub(crate) use plots::draw;
 use serde::Serialize;
 pub(crate) use table::print;
+pub(crate) use targets::{Target, targets};
 
 use crate::{
     error::{Doing as _, Error},
     machine::Machine,
-    scenarios::{Check, Name},
+    processes::{memory_mb_of_tree, resident_mb},
+    scenarios::{Check, Name, Size, Stage},
 };
 
 /// Everything about one run.
@@ -23,8 +28,12 @@ use crate::{
 pub(crate) struct Report {
     pub machine: Machine,
     pub settings: RunSettings,
-    pub scenarios: BTreeMap<Name, Figures>,
-    pub memory: Memory,
+    pub scenarios: BTreeMap<Name, Entry>,
+    pub targets: Vec<Target>,
+    /// By product: `fresh` began empty, `grown` has a long past.
+    pub memory: BTreeMap<&'static str, Memory>,
+    /// The most that the load generator had.
+    pub generator_mb: Option<f64>,
     pub checks: Vec<Check>,
     /// Warnings and errors in the product's log.
     pub complaints: Vec<String>,
@@ -39,6 +48,7 @@ pub(crate) struct RunSettings {
     pub round_seconds: f64,
     pub warm_ups: u32,
     pub quick: bool,
+    pub size: Size,
 }
 
 /// Memory at the end of the run, with every booking of it made, in megabytes.
@@ -51,9 +61,22 @@ pub(crate) struct Memory {
     /// Shared buffers included, counted once.
     pub postgres_mb: Option<f64>,
     pub nats_mb: Option<f64>,
-    pub generator_mb: Option<f64>,
     /// Events in the journal by then.
     pub events: u64,
+}
+
+impl Memory {
+    /// Of a product, now.
+    pub async fn of(stage: &mut Stage, product_at_start_mb: Option<f64>) -> Result<Self, Error> {
+        let product = &stage.product;
+        Ok(Self {
+            product_at_start_mb,
+            product_mb: resident_mb(product.pid()),
+            postgres_mb: product.postgres_pid().and_then(memory_mb_of_tree),
+            nats_mb: product.nats_pid().and_then(resident_mb),
+            events: stage.office.readiness().await?.journal,
+        })
+    }
 }
 
 impl Report {

@@ -1,7 +1,7 @@
 //! The report for people.
 
-use super::{Cpu, Figures, Memory, Millis, Report};
-use crate::scenarios::{Lag, Name};
+use super::{Cpu, Entry, Figures, Memory, Millis, Report, RoundFigures, Target};
+use crate::scenarios::{Lag, Name, Size};
 
 const HEAD: [&str; 10] = [
     "scenario",
@@ -15,32 +15,55 @@ const HEAD: [&str; 10] = [
     "server µs each",
     "rss MB",
 ];
-const CPU_HEAD: [&str; 7] = ["CPU seconds", "generator", "boxoffice", "postgres", "nats", "limit", "others"];
+const CPU_HEAD: [&str; 8] =
+    ["CPU seconds", "generator", "boxoffice", "postgres", "nats", "own", "others", "generator's part"];
+const TARGET_HEAD: [&str; 4] = ["target", "needed", "found (least … most round)", ""];
 
 /// Prints it to standard output.
 pub(crate) fn print(report: &Report) {
-    let Report { machine, settings, scenarios, memory, checks, complaints } = report;
+    let Report { machine, settings, scenarios, targets, memory, generator_mb, checks, complaints } = report;
     println!("{}", machine.describe());
     println!(
         "{} connections, {} rounds of {} s after {} warm-ups; medians; load generator, servers and product on the same cores",
         settings.connections, settings.rounds, settings.round_seconds, settings.warm_ups
     );
-    println!();
-    let rows = scenarios.iter().map(|(name, figures)| row(*name, figures));
-    lines(&std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>());
-    println!("latencies: open loop at half of the rate, from when each request was due; journal-limit: of one insert");
-    println!();
-    let rows = scenarios.iter().map(|(name, figures)| cpu_row(*name, &figures.cpu));
-    lines(&std::iter::once(CPU_HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>());
+    let Size { events, concerts, tickets } = settings.size;
     println!(
-        "all rounds, each until everything that follows from it was done; others: whatever else ran on this machine"
+        "growth, scan, rebuild and verify: a log of {events} events; many: {concerts} concerts; sell-out: {tickets} tickets"
     );
     println!();
-    for (name, figures) in scenarios {
-        notes(*name, figures);
+    let rows = scenarios.iter().map(|(name, entry)| match entry {
+        Entry::Measured(figures) => row(*name, figures),
+        Entry::NotThere { .. } => absent(*name),
+    });
+    lines(&std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>());
+    println!("latencies: open loop at half of the rate, from when each request was due; journal-limit: of one insert;");
+    println!(
+        "           sell-out: of everybody at once. server µs: of product, Postgres, nats-server, peer or command"
+    );
+    println!();
+    let measured = || scenarios.iter().filter_map(|(name, entry)| Some((*name, entry.figures()?)));
+    let rows = measured().map(|(name, figures)| cpu_row(name, figures));
+    lines(&std::iter::once(CPU_HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>());
+    println!(
+        "all rounds, each until everything that follows from it was done; own: a peer's or a limit's server, or the"
+    );
+    println!(
+        "command; others: whatever else ran on this machine; generator's part: of all of it, at the maximum and at half"
+    );
+    println!();
+    lines(&std::iter::once(TARGET_HEAD.map(str::to_owned)).chain(targets.iter().map(target_row)).collect::<Vec<_>>());
+    println!();
+    for (name, entry) in scenarios {
+        match entry {
+            Entry::Measured(figures) => notes(*name, figures),
+            Entry::NotThere { not_there, .. } => println!("{}: not there: {not_there}", name.as_str()),
+        }
     }
-    share_of_limit(report);
-    of_memory(memory);
+    for (which, memory) in memory {
+        of_memory(which, memory);
+    }
+    println!("memory of the load generator: {} MB", whole(*generator_mb));
     println!();
     for check in checks {
         let verdict = if check.holds { "ok   " } else { "WRONG" };
@@ -62,16 +85,39 @@ fn row(name: Name, figures: &Figures) -> [String; 10] {
         fine(p50),
         fine(p99),
         fine(p999),
-        whole(Some(figures.server_cpu_micros_each)),
+        fine(Some(figures.server_cpu_micros_each)),
         whole(figures.rss_mb),
     ]
 }
 
-fn cpu_row(name: Name, cpu: &Cpu) -> [String; 7] {
-    let Cpu { generator, product, postgres, nats, limit, others } = *cpu;
-    let seconds = [generator, product, postgres, nats, limit, others].map(|seconds| fine(Some(seconds)));
-    let [generator, product, postgres, nats, limit, others] = seconds;
-    [name.as_str().to_owned(), generator, product, postgres, nats, limit, others]
+fn absent(name: Name) -> [String; 10] {
+    let dash = || "-".to_owned();
+    let none = "not there".to_owned();
+    [name.as_str().to_owned(), dash(), none, dash(), dash(), dash(), dash(), dash(), dash(), dash()]
+}
+
+fn cpu_row(name: Name, figures: &Figures) -> [String; 8] {
+    let Cpu { generator, product, postgres, nats, own, others } = figures.cpu;
+    let seconds = [generator, product, postgres, nats, own, others].map(|seconds| fine(Some(seconds)));
+    let [generator, product, postgres, nats, own, others] = seconds;
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+    let share = format!("{}, {}", percent(figures.generator_share), percent(figures.generator_share_open));
+    [name.as_str().to_owned(), generator, product, postgres, nats, own, others, share]
+}
+
+fn target_row(target: &Target) -> [String; 4] {
+    let verdict = match target.met {
+        Some(true) => "met",
+        Some(false) => "NOT MET",
+        None => "not measured",
+    };
+    let (needed, found) = (target.say(target.needed), target.found.map(|found| target.say(found)));
+    let bound = if target.at_most { "at most" } else { "at least" };
+    let mut found = found.unwrap_or_else(|| "-".to_owned());
+    if let Some((least, most)) = target.spread {
+        found = format!("{found} ({} … {})", target.say(least), target.say(most));
+    }
+    [target.what.clone(), format!("{bound} {needed}"), found, verdict.to_owned()]
 }
 
 fn notes(name: Name, figures: &Figures) {
@@ -84,6 +130,20 @@ fn notes(name: Name, figures: &Figures) {
             fine(p50),
             fine(p99),
             fine(p999)
+        );
+    }
+    if let Some(seconds) = figures.seconds {
+        println!("{name}: {seconds:.2} s a round");
+    }
+    let memory = |which: fn(&RoundFigures) -> Option<f64>| {
+        figures.rounds.iter().map(|round| whole(which(round))).collect::<Vec<_>>().join(" ")
+    };
+    if matches!(name, "book" | "growth") {
+        println!(
+            "{name}: memory in MB, round by round: at the start {}; in the middle {}; at the end {}",
+            memory(|round| round.rss_start_mb),
+            memory(|round| round.rss_middle_mb),
+            memory(|round| round.rss_end_mb)
         );
     }
     if let Some(drained) = figures.per_second_drained {
@@ -104,25 +164,14 @@ fn notes(name: Name, figures: &Figures) {
     }
 }
 
-fn share_of_limit(report: &Report) {
-    let events = |name: Name| report.scenarios.get(&name).and_then(|figures| figures.events_per_second);
-    let Some(limit) = events(Name::JournalLimit) else { return };
-    for name in [Name::Book, Name::Lifecycle] {
-        if let Some(events) = events(name) {
-            println!("{}: {:.0} % of journal-limit in events a second", name.as_str(), 100.0 * events / limit);
-        }
-    }
-}
-
-fn of_memory(memory: &Memory) {
-    let Memory { product_at_start_mb, product_mb, postgres_mb, nats_mb, generator_mb, events } = memory;
+fn of_memory(which: &str, memory: &Memory) {
+    let Memory { product_at_start_mb, product_mb, postgres_mb, nats_mb, events } = memory;
     println!(
-        "memory with {events} events: boxoffice {} MB ({} at the start), postgres {} MB, nats {} MB, generator {} MB",
+        "memory of the {which} product with {events} events: boxoffice {} MB ({} at the start), postgres {} MB, nats {} MB",
         whole(*product_mb),
         whole(*product_at_start_mb),
         whole(*postgres_mb),
         whole(*nats_mb),
-        whole(*generator_mb)
     );
 }
 

@@ -77,7 +77,7 @@ impl Scenario for Accept {
             let outcome = drive(stage.product.address, stage.connections, &self.accepting, load).await?;
             let answered = Instant::now();
             self.drained(stage).await?;
-            Ok(Round { outcome, drain: Some(answered.elapsed()) })
+            Ok(Round { drain: Some(answered.elapsed()), ..Round::of(outcome) })
         }
         .boxed()
     }

@@ -1,4 +1,5 @@
-//! `book`: everybody books one ticket of the same concert, and has it when the answer is there.
+//! `book`: everybody books one ticket of the same concert, and has it when the answer is there. `growth` is the same on a log
+//! with a long past.
 
 use std::sync::{
     Arc,
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use super::{Check, Round, Scenario, Stage, office::Booked};
 use crate::{
     error::Error,
+    grown::Past,
     load::{Ask, Connection, Load, Visit, drive},
 };
 
@@ -18,9 +20,9 @@ use crate::{
 pub(super) struct Counter {
     asks: Vec<Ask>,
     /// Answered: held, and payment requested.
-    pub booked: AtomicU64,
+    booked: AtomicU64,
     /// Answered otherwise, or not at all.
-    pub unclear: AtomicU64,
+    unclear: AtomicU64,
 }
 
 impl Counter {
@@ -59,24 +61,33 @@ impl Visit for Counter {
 
 /// The scenario.
 pub(super) struct Book {
+    name: &'static str,
     concert: Uuid,
+    /// Tickets sold before.
+    sold: u64,
     counter: Arc<Counter>,
 }
 
 impl Book {
     pub async fn prepare(stage: &mut Stage) -> Result<Self, Error> {
         let concert = stage.office.concert("book").await?;
-        Ok(Self { concert, counter: Arc::new(Counter::new(stage.office.bookings_of(concert))) })
+        Ok(Self::of("book", stage, concert, 0))
+    }
+
+    /// `growth`.
+    pub fn after(past: Past, stage: &Stage) -> Self {
+        Self::of("growth", stage, past.concert, past.sold)
+    }
+
+    fn of(name: &'static str, stage: &Stage, concert: Uuid, sold: u64) -> Self {
+        Self { name, concert, sold, counter: Arc::new(Counter::new(stage.office.bookings_of(concert))) }
     }
 }
 
 impl Scenario for Book {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
-        async move {
-            let outcome = drive(stage.product.address, stage.connections, &self.counter, load).await?;
-            Ok(Round { outcome, drain: None })
-        }
-        .boxed()
+        async move { Ok(Round::of(drive(stage.product.address, stage.connections, &self.counter, load).await?)) }
+            .boxed()
     }
 
     fn checks<'a>(&'a self, stage: &'a mut Stage) -> BoxFuture<'a, Result<Vec<Check>, Error>> {
@@ -84,7 +95,10 @@ impl Scenario for Book {
             let position = stage.office.settled().await?.journal;
             let tickets = stage.office.tickets(self.concert, position).await?;
             let (booked, unclear) = self.counter.counts();
-            Ok(vec![Check::acknowledged("book: tickets held", booked, unclear, tickets.held)])
+            Ok(vec![
+                Check::acknowledged(format!("{}: tickets held", self.name), booked, unclear, tickets.held),
+                Check::equal(format!("{}: tickets sold before", self.name), self.sold, tickets.sold),
+            ])
         }
         .boxed()
     }

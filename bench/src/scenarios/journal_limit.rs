@@ -2,12 +2,13 @@
 //! other ids, go into a table of the same shape by one multi-row insert after the other, on one connection.
 
 use futures::{FutureExt as _, future::BoxFuture};
-use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     Check, Round, Scenario, Stage,
+    peers::database,
     sample::{EVENT_TYPES, Sample, SampleEvent},
 };
 use crate::{
@@ -59,12 +60,8 @@ impl JournalLimit {
     pub async fn prepare(stage: &mut Stage) -> Result<Self, Error> {
         let mut sample = Sample::take(stage).await?;
         sample.events.retain(|event| EVENT_TYPES.contains(&event.event_type.as_str()));
-        let url = stage.product.setting("DATABASE_URL")?;
-        let mut product = PgConnection::connect(url).await?;
-        product.execute(format!("CREATE DATABASE {DATABASE}").as_str()).await?;
-        product.close().await?;
-        let mut connection = PgConnection::connect_with(&url.parse::<PgConnectOptions>()?.database(DATABASE)).await?;
-        connection.execute(TABLE).await?;
+        let options = database(&stage.product, DATABASE, TABLE).await?;
+        let connection = PgConnection::connect_with(&options).await?;
         let ids = [sample.booking.to_string(), sample.payment.to_string()];
         Ok(Self { connection, sample, ids, position: 0, sequence: 0 })
     }
@@ -131,7 +128,7 @@ impl Scenario for JournalLimit {
             loop {
                 let begin = Instant::now();
                 if begin >= deadline {
-                    return Ok(Round { outcome, drain: None });
+                    return Ok(Round::of(outcome));
                 }
                 let events = self.insert().await?;
                 let end = Instant::now();

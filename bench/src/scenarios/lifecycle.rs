@@ -6,21 +6,25 @@ use std::sync::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use hyper::header::HeaderValue;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Check, Round, Scenario, Stage, book::Counter};
+use super::{
+    Check, Round, Scenario, Stage,
+    book::Counter,
+    office::{Fan, Office},
+};
 use crate::{
     error::Error,
     load::{Ask, Connection, Load, Visit, drive},
 };
 
 /// Bookings that are paid.
-struct Buying {
+pub(super) struct Buying {
     booking: Counter,
-    fans: Vec<HeaderValue>,
+    fans: Vec<Fan>,
     approve: Ask,
     approved: AtomicU64,
     unclear: AtomicU64,
@@ -32,8 +36,23 @@ struct Payment {
 }
 
 impl Buying {
+    pub fn new(office: &Office, concert: Uuid) -> Self {
+        Self {
+            booking: Counter::new(office.bookings_of(concert)),
+            fans: office.fans.clone(),
+            approve: Ask::post("", &json!({})),
+            approved: AtomicU64::new(0),
+            unclear: AtomicU64::new(0),
+        }
+    }
+
+    /// Approved, and unclear.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.approved.load(Ordering::Relaxed), self.unclear.load(Ordering::Relaxed))
+    }
+
     async fn approve(&self, connection: &mut Connection, buyer: usize, payment: Uuid) -> Result<(), Error> {
-        let ask = self.approve.to(format!("/payments/{payment}/approve")).by(&self.fans[buyer % self.fans.len()]);
+        let ask = self.approve.to(format!("/payments/{payment}/approve")).by(&self.fans[buyer % self.fans.len()].token);
         let answer = connection.send(&ask).await?;
         let Payment { status } = answer.expect(200, "paying")?;
         if status == "PaymentApproved" { Ok(()) } else { answer.expect(0, "paying, and not approved") }
@@ -59,13 +78,7 @@ pub(super) struct Lifecycle {
 impl Lifecycle {
     pub async fn prepare(stage: &mut Stage) -> Result<Self, Error> {
         let concert = stage.office.concert("lifecycle").await?;
-        let buying = Buying {
-            booking: Counter::new(stage.office.bookings_of(concert)),
-            fans: stage.office.fans.clone(),
-            approve: Ask::post("", &json!({})),
-            approved: AtomicU64::new(0),
-            unclear: AtomicU64::new(0),
-        };
+        let buying = Buying::new(&stage.office, concert);
         Ok(Self { concert, buying: Arc::new(buying) })
     }
 }
@@ -73,8 +86,10 @@ impl Lifecycle {
 impl Scenario for Lifecycle {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
         async move {
+            let begin = Instant::now();
             let outcome = drive(stage.product.address, stage.connections, &self.buying, load).await?;
-            Ok(Round { outcome, drain: None })
+            stage.office.sold(self.concert, self.buying.counts().0).await?;
+            Ok(Round { took: Some(begin.elapsed()), ..Round::of(outcome) })
         }
         .boxed()
     }
@@ -84,8 +99,7 @@ impl Scenario for Lifecycle {
             let position = stage.office.settled().await?.journal;
             let tickets = stage.office.tickets(self.concert, position).await?;
             let (booked, unclear) = self.buying.booking.counts();
-            let approved = self.buying.approved.load(Ordering::Relaxed);
-            let unpaid = self.buying.unclear.load(Ordering::Relaxed);
+            let (approved, unpaid) = self.buying.counts();
             Ok(vec![
                 Check::acknowledged("lifecycle: tickets sold", approved, unpaid, tickets.sold),
                 Check::acknowledged("lifecycle: held and sold", booked, unclear, tickets.held + tickets.sold),

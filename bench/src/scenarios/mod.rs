@@ -1,96 +1,53 @@
-//! What is measured: one file a scenario.
+//! What is measured: one file a scenario, or a few that are alike.
 
 mod accept;
 mod book;
-mod http_limit;
+mod commands;
 mod journal_limit;
 mod lifecycle;
+mod many;
+mod name;
 mod office;
+mod peers;
+mod reads;
 mod sample;
+mod scan_limit;
+mod sell_out;
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-pub(crate) use http_limit::serve as serve_http_limit;
-pub(crate) use office::{Lag, Office};
+pub(crate) use commands::{Used, run as run_command};
+pub(crate) use name::{Events, MemoryOf, Name, Place};
+pub(crate) use office::{Booked, Lag, Office};
 
 use crate::{
     error::Error,
+    grown::Past,
     load::{Load, Outcome},
     processes::Pid,
     product::Product,
 };
-
-/// The scenarios by the names they have in the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Name {
-    /// A bare axum route that reads and answers JSON of the same size.
-    HttpLimit,
-    /// The same events written to the same kind of table by one multi-row insert after the other.
-    JournalLimit,
-    /// A booking, until its tickets are held and its payment is requested.
-    Book,
-    /// A booking, until it is accepted; the backlog is drained and counted.
-    Accept,
-    /// A booking until it is approved and its tickets count as sold.
-    Lifecycle,
-}
-
-impl Name {
-    /// All of them, in the order in which they take their turns.
-    pub const ALL: [Self; 5] = [Self::HttpLimit, Self::JournalLimit, Self::Book, Self::Accept, Self::Lifecycle];
-
-    /// As in the report.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HttpLimit => "http-limit",
-            Self::JournalLimit => "journal-limit",
-            Self::Book => "book",
-            Self::Accept => "accept",
-            Self::Lifecycle => "lifecycle",
-        }
-    }
-
-    /// What `perSecond` counts.
-    pub const fn counts(self) -> &'static str {
-        match self {
-            Self::HttpLimit => "requests",
-            Self::JournalLimit => "events",
-            Self::Book | Self::Accept => "bookings",
-            Self::Lifecycle => "lifecycles",
-        }
-    }
-
-    /// Whether it can be done at a fixed rate, for latencies without coordinated omission. A loop of inserts has no
-    /// such rate; its latencies are those of one insert.
-    pub const fn has_open_loop(self) -> bool {
-        match self {
-            Self::JournalLimit => false,
-            Self::HttpLimit | Self::Book | Self::Accept | Self::Lifecycle => true,
-        }
-    }
-
-    /// Makes it ready to run.
-    pub async fn prepare(self, stage: &mut Stage) -> Result<Box<dyn Scenario>, Error> {
-        Ok(match self {
-            Self::HttpLimit => Box::new(http_limit::HttpLimit::prepare(stage).await?),
-            Self::JournalLimit => Box::new(journal_limit::JournalLimit::prepare(stage).await?),
-            Self::Book => Box::new(book::Book::prepare(stage).await?),
-            Self::Accept => Box::new(accept::Accept::prepare(stage).await?),
-            Self::Lifecycle => Box::new(lifecycle::Lifecycle::prepare(stage).await?),
-        })
-    }
-}
 
 /// What scenarios run on.
 pub(crate) struct Stage {
     pub product: Product,
     pub office: Office,
     pub connections: usize,
+}
+
+/// How large the scenarios are that have a size.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Size {
+    /// Events of the long past.
+    pub events: u64,
+    /// Concerts of `many`.
+    pub concerts: usize,
+    /// Tickets of `sell-out`.
+    pub tickets: u64,
 }
 
 /// Something that can be measured.
@@ -107,16 +64,61 @@ pub(crate) trait Scenario {
     }
 }
 
+/// A scenario that is ready to run, or why this product has none.
+pub(crate) type Prepared = Result<Box<dyn Scenario>, String>;
+
+/// Makes a scenario ready to run on its stage.
+pub(crate) async fn prepare(name: Name, stage: &mut Stage, past: Option<Past>, size: Size) -> Result<Prepared, Error> {
+    let command = |what| -> Result<Prepared, Error> {
+        let found = commands::Commands::find(what, &stage.product)?;
+        Ok(found.map(|command| Box::new(command) as Box<dyn Scenario>))
+    };
+    let scenario: Box<dyn Scenario> = match name {
+        Name::HttpLimit => Box::new(peers::HttpLimit::prepare(stage).await?),
+        Name::JournalLimit => Box::new(journal_limit::JournalLimit::prepare(stage).await?),
+        Name::ScanLimit => Box::new(scan_limit::ScanLimit::default()),
+        Name::CrudPeer => Box::new(peers::CrudPeer::prepare(stage).await?),
+        Name::CrudPeerLifecycle => Box::new(peers::CrudPeerLifecycle::prepare(stage).await?),
+        Name::NaiveEsPeer => Box::new(peers::NaiveEsPeer::prepare(stage).await?),
+        Name::Accept => Box::new(accept::Accept::prepare(stage).await?),
+        Name::Book => Box::new(book::Book::prepare(stage).await?),
+        Name::Lifecycle => Box::new(lifecycle::Lifecycle::prepare(stage).await?),
+        Name::ReadsHistory => Box::new(reads::Reads::history(stage).await?),
+        Name::ReadsConcert => Box::new(reads::Reads::concert(stage).await?),
+        Name::SellOut => Box::new(sell_out::SellOut::new(size.tickets)),
+        Name::Growth => match past {
+            Some(past) => Box::new(book::Book::after(past, stage)),
+            None => return Ok(Err("no log with a long past".to_owned())),
+        },
+        Name::Many => Box::new(many::Many::prepare(stage, size.concerts).await?),
+        Name::RebuildTicketCounts => return command(commands::What::REBUILD_TICKET_COUNTS),
+        Name::RebuildMypage => return command(commands::What::REBUILD_MYPAGE),
+        Name::Verify => return command(commands::What::VERIFY),
+    };
+    Ok(Ok(scenario))
+}
+
 /// What a stretch of load has led to.
 #[derive(Default)]
 pub(crate) struct Round {
     pub outcome: Outcome,
     /// From the last answer until what was accepted was carried out, where answers do not wait for that.
     pub drain: Option<Duration>,
+    /// How long it took, where it is not the time that decides how much is done.
+    pub took: Option<Duration>,
+    /// What a process used that has ended by now.
+    pub used: Option<Used>,
+}
+
+impl Round {
+    /// Load, and nothing else to say of it.
+    pub fn of(outcome: Outcome) -> Self {
+        Self { outcome, ..Self::default() }
+    }
 }
 
 /// Something that must be so.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Check {
     pub what: String,
     pub expected: String,

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use hyper::header::{HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use hyper::{
+    StatusCode,
+    header::{HeaderName, HeaderValue},
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -17,7 +20,7 @@ use crate::{
 /// Fans who book; their tokens are shared by the connections.
 const FANS: usize = 8;
 /// Tickets of a concert: more than any run can sell.
-const TICKETS: u32 = 10_000_000;
+const TICKETS: u64 = 10_000_000;
 /// Won for one of them.
 const PRICE_KRW: u32 = 110_000;
 /// Longer than any run: no hold may expire in the middle of it.
@@ -31,8 +34,15 @@ pub(super) const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Office {
     connection: Connection,
     organizer: HeaderValue,
-    /// Authorizations of the fans.
-    pub fans: Vec<HeaderValue>,
+    /// Those who book.
+    pub fans: Vec<Fan>,
+}
+
+/// Somebody who books, signed in.
+#[derive(Clone)]
+pub(crate) struct Fan {
+    pub id: Uuid,
+    pub token: HeaderValue,
 }
 
 /// What `/readyz` says.
@@ -103,26 +113,39 @@ impl Office {
     pub async fn open(product: &Product) -> Result<Self, Error> {
         let mut connection = Connection::open(product.address).await?;
         let (email, password) = (product.setting("ORGANIZER_EMAIL")?, product.setting("ORGANIZER_PASSWORD")?);
-        let organizer = sign_in(&mut connection, email, password).await?;
-        let mut fans = Vec::with_capacity(FANS);
+        let organizer = sign_in(&mut connection, email, password).await?.token;
+        let mut office = Self { connection, organizer, fans: Vec::with_capacity(FANS) };
         for number in 0..FANS {
-            let (email, password) = (format!("fan-{number}@bench.example"), "correct horse battery staple");
-            let body = json!({ "name": format!("Fan {number}"), "email": email, "password": password });
-            let _user: serde_json::Value =
-                connection.send(&Ask::post("/users", &body)).await?.expect(201, "signing up")?;
-            fans.push(sign_in(&mut connection, &email, password).await?);
+            let fan = office.fan(&format!("fan-{number}")).await?;
+            office.fans.push(fan);
         }
-        Ok(Self { connection, organizer, fans })
+        Ok(office)
+    }
+
+    /// Signs somebody up, unless they are, and in.
+    pub async fn fan(&mut self, name: &str) -> Result<Fan, Error> {
+        let (email, password) = (format!("{name}@bench.example"), "correct horse battery staple");
+        let body = json!({ "name": name, "email": email, "password": password });
+        let answer = self.connection.send(&Ask::post("/users", &body)).await?;
+        if answer.status != StatusCode::CONFLICT {
+            let _user: IgnoredAny = answer.expect(201, "signing up")?;
+        }
+        sign_in(&mut self.connection, &email, password).await
     }
 
     /// Opens a concert with more tickets than can be sold.
     pub async fn concert(&mut self, name: &str) -> Result<Uuid, Error> {
+        self.concert_of(name, TICKETS).await
+    }
+
+    /// Opens a concert.
+    pub async fn concert_of(&mut self, name: &str, tickets: u64) -> Result<Uuid, Error> {
         #[derive(Deserialize)]
         struct Registered {
             id: Uuid,
         }
         let price = json!({ "amount": PRICE_KRW, "currency": "KRW" });
-        let body = json!({ "name": name, "ticketQty": TICKETS, "price": price, "holdSeconds": HOLD_SECONDS });
+        let body = json!({ "name": name, "ticketQty": tickets, "price": price, "holdSeconds": HOLD_SECONDS });
         let answer = self.connection.send(&Ask::post("/concerts", &body).by(&self.organizer)).await?;
         Ok(answer.expect::<Registered>(201, "registering a concert")?.id)
     }
@@ -130,7 +153,7 @@ impl Office {
     /// A request to book one ticket, as each fan makes it.
     pub fn bookings_of(&self, concert: Uuid) -> Vec<Ask> {
         let ask = Ask::post("/bookings", &json!({ "concertId": concert, "qty": 1 }));
-        self.fans.iter().map(|fan| ask.clone().by(fan)).collect()
+        self.fans.iter().map(|fan| ask.clone().by(&fan.token)).collect()
     }
 
     /// Sends something.
@@ -143,6 +166,22 @@ impl Office {
         let answer = self.connection.send(&Ask::get("/readyz")).await?;
         // One that is far behind says 503, and where it stands.
         answer.expect(answer.status.as_u16(), "asking for readiness")
+    }
+
+    /// Waits until so many tickets of a concert are sold.
+    pub async fn sold(&mut self, concert: Uuid, tickets: u64) -> Result<(), Error> {
+        let begin = Instant::now();
+        loop {
+            let now = self.tickets(concert, 0).await?;
+            if now.sold >= tickets {
+                return Ok(());
+            }
+            if begin.elapsed() > SETTLE_MAX {
+                let state = format!("{now:?}");
+                return Err(Error::Waited { what: "tickets to be sold", max: SETTLE_MAX, state });
+            }
+            sleep(SETTLE_PAUSE).await;
+        }
     }
 
     /// Waits until relay and projections have caught up with the journal, and nothing is added to it.
@@ -175,13 +214,16 @@ impl Office {
     }
 }
 
-async fn sign_in(connection: &mut Connection, email: &str, password: &str) -> Result<HeaderValue, Error> {
+async fn sign_in(connection: &mut Connection, email: &str, password: &str) -> Result<Fan, Error> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Session {
         token: String,
+        user_id: Uuid,
     }
     let ask = Ask::post("/sessions", &json!({ "email": email, "password": password }));
     let session: Session = connection.send(&ask).await?.expect(200, "signing in")?;
-    Ok(HeaderValue::from_str(&format!("Bearer {}", session.token))
-        .unwrap_or_else(|error| unreachable!("a token is visible ASCII: {error}")))
+    let token = HeaderValue::from_str(&format!("Bearer {}", session.token))
+        .unwrap_or_else(|error| unreachable!("a token is visible ASCII: {error}"));
+    Ok(Fan { id: session.user_id, token })
 }
