@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use demo::organizer;
 pub(crate) use env_file::value as env_value;
 
-use crate::{Settings, System, cli, secret::Secret, system::install_cryptography};
+use crate::{Settings, System, cli, secret::Secret, settings::provider_timeout, system::install_cryptography};
 
 /// How long the system may take to answer that it is ready.
 const READY_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -94,13 +94,14 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
     tasks.spawn(keep::provider(simulator::serve(provider, books, ends.clone())));
     tasks.close();
 
+    let timeout = provider_timeout(|name| std::env::var(name).ok())?;
     let settings = Settings {
         database: postgres.url().parse()?,
         nats_url: nats.url(),
         nats_reader_url: nats.reader_url(),
         mypage_path: data.join("mypage.db"),
         secret: Some(secret),
-        provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET)),
+        provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET).timeout(timeout)),
     };
     let system = System::start(settings, listener, stop).await?;
     let address = system.address;
