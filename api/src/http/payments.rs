@@ -96,7 +96,7 @@ pub(super) async fn read(
 async fn owned(api: &Api, caller: Caller, id: Uuid) -> Result<Payment, Problem> {
     let payment = api.journal.load::<Payment>(id).await?.state;
     let request = payment.request().ok_or_else(|| Problem::not_found("payment"))?;
-    caller.must_be(request.user_id)?;
+    caller.may_see(api, request.user_id, request.concert_id).await?;
     Ok(payment)
 }
 
