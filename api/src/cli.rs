@@ -41,8 +41,9 @@ enum Command {
     },
     /// Run against the servers of DATABASE_URL, NATS_URL and MYPAGE_PATH.
     ///
-    /// Also read: NATS_READER_URL, SEAL_KEY_PATH, BOXOFFICE_SECRET, PROVIDER_URL and PROVIDER_SECRET; and, to make sure that an
-    /// organizer can sign in, ORGANIZER_EMAIL and ORGANIZER_PASSWORD.
+    /// Also read: NATS_READER_URL, SEAL_KEY_PATH, BOXOFFICE_SECRET, PROVIDER_URL and PROVIDER_SECRET,
+    /// PROVIDER_TIMEOUT_MS (what a buyer waits for the provider: 610, or 50 to 5000); and, to make sure that an organizer
+    /// can sign in, ORGANIZER_EMAIL and ORGANIZER_PASSWORD.
     Serve {
         /// What this process does. All of it, for now.
         #[arg(long, default_value = "all", value_parser = ["all"])]

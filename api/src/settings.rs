@@ -1,8 +1,14 @@
 //! Settings, read and checked once, before anything is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use payments::TossConfig;
+use payments::{
+    TossConfig,
+    toss::{TIMEOUT_MS, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN},
+};
 use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 
@@ -24,7 +30,8 @@ pub struct Settings {
     pub seal_key_path: PathBuf,
     /// The installation's secret (`BOXOFFICE_SECRET`, 64 hexadecimal digits); kept in the database where it is not set.
     pub secret: Option<Secret>,
-    /// The payment provider (`PROVIDER_URL`, `PROVIDER_SECRET`); nothing can be paid where it is not set.
+    /// The payment provider (`PROVIDER_URL`, `PROVIDER_SECRET`, `PROVIDER_TIMEOUT_MS`); nothing can be paid where it is
+    /// not set.
     pub provider: Option<TossConfig>,
 }
 
@@ -73,7 +80,13 @@ impl Settings {
             wrong.push("BOXOFFICE_SECRET is not 64 hexadecimal digits".to_owned());
         }
         let provider = match (get("PROVIDER_URL"), get("PROVIDER_SECRET")) {
-            (Some(url), Some(secret)) => Some(TossConfig::new(url, secret)),
+            (Some(url), Some(secret)) => match provider_timeout(&get) {
+                Ok(timeout) => Some(TossConfig::new(url, secret).timeout(timeout)),
+                Err(why) => {
+                    wrong.push(why);
+                    None
+                }
+            },
             (None, None) => None,
             (Some(_), None) => {
                 wrong.push(
@@ -108,6 +121,17 @@ pub(crate) fn beside(mypage_path: &Path) -> PathBuf {
     mypage_path.with_file_name("seal.key")
 }
 
+/// How long a buyer waits for the payment provider (`PROVIDER_TIMEOUT_MS`); or what is wrong with it.
+pub fn provider_timeout(get: impl Fn(&str) -> Option<String>) -> Result<Duration, String> {
+    let Some(text) = get("PROVIDER_TIMEOUT_MS").filter(|text| !text.trim().is_empty()) else {
+        return Ok(Duration::from_millis(TIMEOUT_MS));
+    };
+    let milliseconds = text.trim().parse().ok().filter(|ms| (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(ms));
+    milliseconds.map(Duration::from_millis).ok_or_else(|| {
+        format!("PROVIDER_TIMEOUT_MS is not a number of milliseconds from {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +152,28 @@ mod tests {
             "PROVIDER_SECRET is missing",
         ] {
             assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_buyer_waits_can_be_set_within_bounds() {
+        let timeout = |value: &str| {
+            read(&[
+                ("DATABASE_URL", "postgres://a:b@127.0.0.1:1/c"),
+                ("NATS_URL", "nats://127.0.0.1:2"),
+                ("MYPAGE_PATH", "mypage.db"),
+                ("PROVIDER_URL", "http://127.0.0.1:3"),
+                ("PROVIDER_SECRET", "hush"),
+                ("PROVIDER_TIMEOUT_MS", value),
+            ])
+            .map(|settings| settings.provider.map(|provider| provider.timeout.as_millis()))
+            .map_err(|error| error.to_string())
+        };
+        assert_eq!(timeout(""), Ok(Some(610)));
+        assert_eq!(timeout("1500"), Ok(Some(1_500)));
+        for wrong in ["0", "49", "5001", "-1", "1.5", "soon"] {
+            let error = timeout(wrong).err().unwrap_or_default();
+            assert!(error.contains("PROVIDER_TIMEOUT_MS is not a number of milliseconds from 50 to 5000"), "{error}");
         }
     }
 

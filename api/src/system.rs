@@ -2,10 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use journal::{EventSource, Journal, JournalOptions, Position};
 use nats::{MirrorSource, Relay, StreamOptions};
-use payments::{Cashier, GuardOptions, Metered, Provider, TossProvider, webhooks::Inbox};
+use payments::{
+    Cashier, GuardOptions, Metered, Provider, TossProvider,
+    judge::SETTLE_AFTER,
+    webhooks::{ANSWER_SLACK, Inbox},
+};
 use projections::{ConcertViews, MyPage, Projection as _, Runner, TicketCounts};
 use seals::Sealer;
 use thiserror::Error;
@@ -92,8 +96,14 @@ impl System {
             None => accounts::installation_secret(journal.pool()).await?.ok_or(SystemError::Secret)?,
         };
         let accounts = Accounts::open(journal.clone(), &secret).await?;
-        let provider: Option<Arc<dyn Provider>> = match &settings.provider {
-            Some(config) => Some(Arc::new(Metered(TossProvider::new(config)?))),
+        // One for whoever waits, and one for what nobody waits for, which may take longer.
+        let providers = match settings.provider {
+            Some(config) => {
+                let answer_wait = TimeDelta::from_std(config.timeout).unwrap_or(SETTLE_AFTER) + ANSWER_SLACK;
+                let waited_for: Arc<dyn Provider> = Arc::new(Metered(TossProvider::new(&config)?));
+                let unattended: Arc<dyn Provider> = Arc::new(Metered(TossProvider::new(&config.in_background())?));
+                Some((waited_for, unattended, answer_wait))
+            }
             None => None,
         };
         let (tasks, ends) = (TaskTracker::new(), CancellationToken::new());
@@ -133,14 +143,14 @@ impl System {
         }
         tasks.spawn(concerts.clone().run(Some(counts_progress.clone()), ends.clone()));
         tasks.spawn(wake.clone().run(journal.clone(), accounts.clone(), ends.clone()));
-        let inbox = match &provider {
-            Some(provider) => {
+        let (cashier, inbox) = match providers {
+            Some((waited_for, unattended, answer_wait)) => {
                 let inbox = Inbox::open(&journal).await.map_err(SystemError::Webhooks)?;
-                let (journal, provider) = (journal.clone(), Arc::clone(provider));
-                tasks.spawn(payments::due::run_with(journal, provider, Some(inbox.clone()), ends.clone()));
-                Some(inbox)
+                let (heard, ends) = (Some(inbox.clone()), ends.clone());
+                tasks.spawn(payments::due::run_with(journal.clone(), unattended, heard, answer_wait, ends));
+                (Some(Cashier::new(journal.clone(), waited_for, GuardOptions::default())), Some(inbox))
             }
-            None => None,
+            None => (None, None),
         };
 
         let behalf = TaskTracker::new();
@@ -152,7 +162,7 @@ impl System {
             concerts,
             mypage,
             inbox,
-            cashier: provider.map(|provider| Cashier::new(journal.clone(), provider, GuardOptions::default())),
+            cashier,
             wake,
             seals,
             health: Health { relay: relay_status, seals: seal_status, ticket_counts: counts_progress, metrics },

@@ -12,8 +12,9 @@ CREATE TABLE IF NOT EXISTS payment_work (
     PRIMARY KEY (payment_id, kind)
 );
 
--- What is due next.
-CREATE INDEX IF NOT EXISTS payment_work_due ON payment_work (due_at);
+-- What is due next of each kind: they are attended to apart, so that none keeps another waiting.
+DROP INDEX IF EXISTS payment_work_due;
+CREATE INDEX IF NOT EXISTS payment_work_due_of_kind ON payment_work (kind, due_at);
 
 -- How often the provider refused for certain. Each such refusal is remembered under its idempotency key, so the next try
 -- needs another one.
@@ -21,3 +22,7 @@ ALTER TABLE payment_work ADD COLUMN IF NOT EXISTS refusals integer NOT NULL DEFA
 
 -- When it was first due; unlike due_at it stays, so that somebody can see how long it has been waiting.
 ALTER TABLE payment_work ADD COLUMN IF NOT EXISTS since timestamptz NOT NULL DEFAULT now();
+
+-- No rule is for what the provider says: a person must look, and `last_error` says why. It goes when the payment comes to an
+-- outcome after all.
+ALTER TABLE payment_work ADD COLUMN IF NOT EXISTS for_a_person boolean NOT NULL DEFAULT false;

@@ -1,18 +1,21 @@
 //! Paying a booking: intent before effect, and the outcome once it is certain. What to do is the judge's to say; it is
 //! done here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use aggregates::{AttemptId, Payment, PaymentCommand, PaymentError, PaymentId, payment::Outcome};
+use aggregates::{AttemptId, Payment, PaymentCommand, PaymentError, PaymentId, PaymentStatus, payment::Outcome};
 use chrono::Utc;
 use journal::{ExecuteError, Executed, Journal, Metadata, Position};
 use thiserror::Error;
 
 use crate::{
     Provider, ProviderError,
-    guard::{BreakerState, Guard, GuardOptions, PutOff},
+    guard::{BreakerState, Guard, GuardOptions, Heard},
     judge::{self, Over, Step},
 };
+
+/// After how long somebody who was put off should try again, at least.
+pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(2);
 
 /// Takes money through the provider, and writes down what it does before it does it.
 #[derive(Clone)]
@@ -44,6 +47,10 @@ pub enum Approval {
     /// The provider is overloaded or out of reach, or its answer was lost: pay a little later. The same try again
     /// settles it.
     Later {
+        /// After how long a try can fare better.
+        retry_after: Duration,
+        /// Whether the tickets are kept until then.
+        kept: bool,
         /// Where the log was then.
         position: Position,
     },
@@ -81,25 +88,21 @@ impl Cashier {
         payment_key: String,
         metadata: &Metadata,
     ) -> Result<Approval, ApproveError> {
-        let mut desk = Desk { cashier: self, payment, metadata, position: None };
+        let mut desk = Desk { cashier: self, payment, metadata, position: None, heard: Heard::Nothing };
         // What is paid needs no provider, and so no place before it.
-        let step = match desk.take(judge::pay(attempt, payment_key)).await? {
-            Step::Over(over) => return desk.tell(over),
+        let step = match desk.take(judge::pay(attempt, payment_key.clone())).await? {
+            Step::Over(over) => return desk.tell(over).await,
             step @ (Step::Read(_) | Step::Write(..) | Step::Confirm(..) | Step::LookUp(_)) => step,
         };
-        let work = async {
-            match desk.take_all(step).await {
-                Ok(over @ (Over::Later(_) | Over::Misconfigured(_))) => Err(Trouble::Theirs(over)),
-                Ok(over @ (Over::Approved(_) | Over::Declined { .. } | Over::Refused(_))) => Ok(over),
-                Err(error) => Err(Trouble::Ours(error)),
+        let over = match self.guard.enter().await {
+            Ok(pass) => {
+                let over = desk.take_all(step).await;
+                pass.ended(desk.heard);
+                over?
             }
+            Err(_kept_back) => desk.take_all(judge::keep_away(attempt, payment_key)).await?,
         };
-        let over = match self.guard.run(|trouble| matches!(trouble, Trouble::Theirs(_)), work).await {
-            Ok(over) | Err(PutOff::Failed(Trouble::Theirs(over))) => over,
-            Err(PutOff::Full | PutOff::Open) => desk.take_all(judge::put_off(None, Utc::now())).await?,
-            Err(PutOff::Failed(Trouble::Ours(error))) => return Err(error),
-        };
-        desk.tell(over)
+        desk.tell(over).await
     }
 }
 
@@ -110,6 +113,7 @@ struct Desk<'a> {
     metadata: &'a Metadata,
     /// Where the last thing written down is in the log.
     position: Option<Position>,
+    heard: Heard,
 }
 
 impl Desk<'_> {
@@ -148,13 +152,41 @@ impl Desk<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            Step::Confirm(confirm, asking) => asking.answered(provider.confirm(confirm).await, Utc::now()),
-            Step::LookUp(asking) => asking.found(provider.lookup_order(self.payment).await, Utc::now()),
+            Step::Confirm(confirm, asking) => {
+                let answer = provider.confirm(confirm).await;
+                self.hear(answer.as_ref().err());
+                asking.answered(answer, Utc::now())
+            }
+            Step::LookUp(asking) => {
+                let found = provider.lookup_order(self.payment).await;
+                self.hear(found.as_ref().err());
+                asking.found(found, Utc::now())
+            }
             over @ Step::Over(_) => over,
         })
     }
 
-    fn tell(&self, over: Over) -> Result<Approval, ApproveError> {
+    /// What a call of the provider says about it. Trouble once is trouble.
+    fn hear(&mut self, error: Option<&ProviderError>) {
+        if let Some(ProviderError::Rejected { code, .. }) = error {
+            // The buyer's fault as a rule; but a shop that is not registered as it should be gets the same.
+            tracing::warn!(payment = %self.payment, code, "the payment provider does not take what was asked");
+        }
+        self.heard = match (self.heard, error.is_some_and(ProviderError::is_trouble)) {
+            (Heard::Trouble, _) | (_, true) => Heard::Trouble,
+            (Heard::Nothing | Heard::Answers, false) => Heard::Answers,
+        };
+    }
+
+    /// Whether the tickets are kept for so long.
+    async fn is_kept(&self, wait: Duration) -> Result<bool, ApproveError> {
+        let journal = &self.cashier.journal;
+        let state = journal.load::<Payment>(self.payment.0).await.map_err(ExecuteError::Read)?.state;
+        let open = state.status() == Some(PaymentStatus::PaymentRequested) && !state.is_cancel_requested();
+        Ok(open && state.expires_at().is_some_and(|end| end > Utc::now() + wait))
+    }
+
+    async fn tell(&self, over: Over) -> Result<Approval, ApproveError> {
         let payment = self.payment;
         let position = self.position.unwrap_or_else(|| self.cashier.journal.position());
         match over {
@@ -165,8 +197,10 @@ impl Desk<'_> {
                     let error: &(dyn std::error::Error + 'static) = &error;
                     tracing::warn!(%payment, error, "the outcome of a try to pay is not known");
                 }
-                Ok(Approval::Later { position })
+                self.later(position).await
             }
+            // Somebody else's try, and its outcome is not known yet.
+            Over::Refused(PaymentError::AttemptInFlight(_)) => self.later(position).await,
             Over::Refused(refusal) => Err(ExecuteError::Refused(refusal).into()),
             Over::Misconfigured(error) => {
                 tracing::error!(%payment, %error, "the payment provider refuses our calls");
@@ -174,10 +208,9 @@ impl Desk<'_> {
             }
         }
     }
-}
 
-/// Why a try is not settled: the provider is in trouble, or it is we who cannot.
-enum Trouble {
-    Theirs(Over),
-    Ours(ApproveError),
+    async fn later(&self, position: Position) -> Result<Approval, ApproveError> {
+        let retry_after = self.cashier.guard.open_for().max(RETRY_AFTER_MIN);
+        Ok(Approval::Later { retry_after, kept: self.is_kept(retry_after).await?, position })
+    }
 }

@@ -5,10 +5,13 @@ mod breaker;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
-use breaker::Breaker;
 pub use breaker::BreakerState;
+use breaker::{Admitted, Breaker};
 
 /// How long a try waits for one of the others to end: a crowd at a provider that answers is no trouble.
 const PLACE_WAIT_MAX: Duration = Duration::from_millis(250);
@@ -34,15 +37,30 @@ impl Default for GuardOptions {
     }
 }
 
-/// Why a try was not made, or came to nothing that anybody can use.
-#[derive(Debug)]
-pub(crate) enum PutOff<E> {
+/// Why a try is not made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeptBack {
     /// Too many at once.
     Full,
     /// The breaker is open, or as many probes as it lets through are under way.
     Open,
-    /// It was made and failed.
-    Failed(E),
+}
+
+/// What a try has heard of the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing: it never came to a call. That says nothing about the provider either.
+    Nothing,
+    /// Answers.
+    Answers,
+    /// Trouble.
+    Trouble,
+}
+
+/// A try that is let through. Dropped, it says nothing about the provider.
+pub(crate) struct Pass<'a> {
+    admitted: Admitted<'a>,
+    _place: SemaphorePermit<'a>,
 }
 
 /// The guard; clones are the same guard.
@@ -62,22 +80,32 @@ impl Guard {
         self.breaker.state()
     }
 
-    /// Makes a try, unless that would be of no use now. `counts` says which errors are the provider's trouble.
-    pub async fn run<T, E>(
-        &self,
-        counts: impl Fn(&E) -> bool,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, PutOff<E>> {
-        let Ok(Ok(_place)) = timeout(PLACE_WAIT_MAX, self.places.acquire()).await else {
+    /// How long the breaker stays open still; nothing where it is not.
+    pub fn open_for(&self) -> Duration {
+        self.breaker.open_for()
+    }
+
+    /// Lets a try through, unless it would be of no use now.
+    pub async fn enter(&self) -> Result<Pass<'_>, KeptBack> {
+        let Ok(Ok(place)) = timeout(PLACE_WAIT_MAX, self.places.acquire()).await else {
             metrics::counter!("payments_put_off_total", "reason" => "full").increment(1);
-            return Err(PutOff::Full);
+            return Err(KeptBack::Full);
         };
         let Some(admitted) = self.breaker.admit() else {
             metrics::counter!("payments_put_off_total", "reason" => "open").increment(1);
-            return Err(PutOff::Open);
+            return Err(KeptBack::Open);
         };
-        let outcome = work.await;
-        admitted.ended(outcome.as_ref().is_err_and(counts));
-        outcome.map_err(PutOff::Failed)
+        Ok(Pass { admitted, _place: place })
+    }
+}
+
+impl Pass<'_> {
+    /// The try is over, and has heard this.
+    pub fn ended(self, heard: Heard) {
+        match heard {
+            Heard::Nothing => {}
+            Heard::Answers => self.admitted.ended(false),
+            Heard::Trouble => self.admitted.ended(true),
+        }
     }
 }

@@ -8,12 +8,12 @@ mod refund;
 
 use aggregates::{AttemptId, Payment, PaymentCommand, PaymentId, payment::Outcome};
 use chrono::{DateTime, Utc};
-pub use due::{BUYER_SESSION, Due, Found, SETTLE_AFTER, due, found, refunded, work_after};
+pub use due::{BUYER_SESSION, Due, Found, SETTLE_AFTER, due, found, more_follows, refunded, work_after};
 pub use follows::{Follows, follows};
-pub use paying::{Asking, Over, Reading, Step, Writing, pay, put_off};
+pub use paying::{Asking, Over, Reading, Step, Writing, keep_away, pay, put_off};
 pub use refund::{after_refusals, is_refusal};
 
-use crate::ProviderPayment;
+use crate::{ProviderPayment, ProviderStatus};
 
 /// The money has moved, and under which of the provider's names.
 fn approved(paid: ProviderPayment, now: DateTime<Utc>) -> Outcome {
@@ -23,6 +23,22 @@ fn approved(paid: ProviderPayment, now: DateTime<Utc>) -> Outcome {
 /// The provider has taken money for `payment`, and as much as was asked.
 fn is_charged(paid: &ProviderPayment, payment: &Payment) -> bool {
     paid.status.was_charged() && Some(paid.amount) == payment.request().map(|request| request.amount)
+}
+
+/// Why a person must look: the provider holds another amount than was asked. One that it gave back in full is nobody's any
+/// more.
+fn contradicts(paid: &ProviderPayment, payment: &Payment) -> Option<&'static str> {
+    let held = match paid.status {
+        ProviderStatus::Done | ProviderStatus::PartialCanceled => true,
+        ProviderStatus::Canceled
+        | ProviderStatus::Ready
+        | ProviderStatus::InProgress
+        | ProviderStatus::WaitingForDeposit
+        | ProviderStatus::Aborted
+        | ProviderStatus::Expired => false,
+    };
+    let is_other = payment.request().is_some_and(|request| request.amount != paid.amount);
+    (held && is_other).then_some("the provider has taken another amount than was asked")
 }
 
 const fn settle(attempt_id: AttemptId, outcome: Outcome) -> PaymentCommand {

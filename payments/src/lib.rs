@@ -15,7 +15,7 @@ pub mod simulator;
 pub mod toss;
 pub mod webhooks;
 
-pub use cashier::{Approval, ApproveError, Cashier};
+pub use cashier::{Approval, ApproveError, Cashier, RETRY_AFTER_MIN};
 pub use guard::{BreakerState, GuardOptions};
 pub use metered::Metered;
 pub use provider::{

@@ -51,6 +51,7 @@ const fn ending(error: &ProviderError) -> &'static str {
         ProviderError::Unknown(Doubt::Timeout) => "timeout",
         ProviderError::Unknown(Doubt::Lost(_)) => "lost",
         ProviderError::Unknown(Doubt::Fault { .. }) => "fault",
+        ProviderError::Unknown(Doubt::Unclear { .. }) => "unclear",
         ProviderError::Unknown(Doubt::Unreadable(_)) => "unreadable",
         ProviderError::Unknown(Doubt::Contradiction(_)) => "contradiction",
     }

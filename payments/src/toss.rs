@@ -12,6 +12,9 @@ mod wire;
 
 pub use call::TossProvider;
 pub use classify::classify;
-pub use config::{IDEMPOTENCY_KEY_CHARS_MAX, PAYMENT_KEY_CHARS_MAX, TIMEOUT_MS, TossConfig, TossConfigError};
+pub use config::{
+    BACKGROUND_TIMEOUT_MS, IDEMPOTENCY_KEY_CHARS_MAX, PAYMENT_KEY_CHARS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN, TossConfig, TossConfigError,
+};
 pub(crate) use payment::status_named;
 pub(crate) use wire::{CURRENCY_HEADER, code, from_number, to_number};

@@ -12,3 +12,6 @@ CREATE TABLE IF NOT EXISTS concert_cancellations (
     -- When the last booking was cancelled; money may still be on its way back.
     finished_at timestamptz
 );
+
+-- When the last of their tickets was free, and so all money was back.
+ALTER TABLE concert_cancellations ADD COLUMN IF NOT EXISTS through_at timestamptz;

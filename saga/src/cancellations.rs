@@ -5,12 +5,14 @@
 //! to do. Cancelling a booking again has no effect; so whatever is killed when, the next office holder begins at the
 //! last concert that was not done with, and does what is left.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use aggregates::{Booking, BookingCommand, BookingError, BookingId, Concert, booking::CancelReason};
 use journal::{
     CheckpointMove, ExecuteError, Follower, Journal, Metadata, Position, RecordedEvent, checkpoint, create_tables,
 };
+
+use uuid::Uuid;
 
 use crate::{Pace, StepError};
 
@@ -34,6 +36,8 @@ pub struct Cancellations {
     at: Position,
     actor: Arc<str>,
     pace: Pace,
+    /// Concerts called off whose tickets are not all free yet: some money is still on its way back.
+    open: HashSet<Uuid>,
 }
 
 impl Cancellations {
@@ -42,13 +46,20 @@ impl Cancellations {
         let table = include_str!("../migrations/concert_cancellations.sql");
         create_tables(journal.pool(), "concert_cancellations", table).await?;
         let at = checkpoint(journal.pool(), CHECKPOINT).await?;
-        Ok(Self {
+        let open: Vec<Uuid> =
+            sqlx::query_scalar("SELECT concert_id FROM concert_cancellations WHERE through_at IS NULL")
+                .fetch_all(journal.pool())
+                .await?;
+        let mut cancellations = Self {
             journal: journal.clone(),
             follower: journal.follow(at),
             at,
             actor: "saga".into(),
             pace: Pace::default(),
-        })
+            open: open.iter().copied().collect(),
+        };
+        cancellations.look_at(open).await?;
+        Ok(cancellations)
     }
 
     /// With each round waiting for the saga to have seen the one before.
@@ -86,6 +97,10 @@ impl Cancellations {
             self.call_off(event).await?;
             called_off = true;
         }
+        let released = events.iter().filter(|event| &*event.event_type == "TicketsReleased");
+        let touched: HashSet<Uuid> =
+            released.map(|event| event.aggregate_id).filter(|concert| self.open.contains(concert)).collect();
+        self.look_at(touched).await?;
         let to = self.follower.position();
         if called_off || to.0 - self.at.0 >= CHECKPOINT_EVENTS {
             let step = CheckpointMove { name: CHECKPOINT.into(), from: self.at, to };
@@ -95,7 +110,27 @@ impl Cancellations {
         Ok(())
     }
 
-    async fn call_off(&self, event: &RecordedEvent) -> Result<(), StepError> {
+    /// Sees of which of these concerts the last ticket is free.
+    async fn look_at(&mut self, concerts: impl IntoIterator<Item = Uuid>) -> Result<(), StepError> {
+        for id in concerts {
+            let counts = self.journal.load::<Concert>(id).await?.state.counts();
+            if counts.held > 0 || counts.sold > 0 {
+                continue;
+            }
+            sqlx::query(
+                "UPDATE concert_cancellations SET through_at = coalesce(through_at, clock_timestamp())
+                 WHERE concert_id = $1 AND finished_at IS NOT NULL",
+            )
+            .bind(id)
+            .execute(self.journal.pool())
+            .await?;
+            tracing::info!(concert = %id, "all money and tickets of the concert that was called off are back");
+            self.open.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn call_off(&mut self, event: &RecordedEvent) -> Result<(), StepError> {
         let concert = self.journal.load::<Concert>(event.aggregate_id).await?.state;
         let has_tickets = concert.allotments().filter(|(_, allotment)| allotment.has_tickets());
         let bookings: Vec<BookingId> = has_tickets.map(|(booking, _)| booking).collect();
@@ -110,6 +145,8 @@ impl Cancellations {
             progress.now_left(left).await?;
         }
         progress.end().await?;
+        self.open.insert(event.aggregate_id);
+        self.look_at([event.aggregate_id]).await?;
         tracing::info!(concert = %event.aggregate_id, "all bookings of the concert are cancelled; money goes back as it can");
         Ok(())
     }
@@ -135,7 +172,7 @@ impl Cancellations {
             }
             match unit.enqueue(None).await?.committed().await {
                 Ok(done) => {
-                    self.pace.reached(done.last).await;
+                    self.pace.reached(done.last, || ()).await;
                     return Ok(());
                 }
                 Err(error) if error.is_stale() && tries < CONFLICT_RETRIES_MAX => {

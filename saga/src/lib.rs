@@ -5,6 +5,7 @@
 
 mod cancellations;
 mod deadlines;
+mod holds;
 mod office;
 mod pace;
 mod step;
@@ -12,5 +13,5 @@ mod step;
 pub use cancellations::{CHECKPOINT as CANCELLATIONS_CHECKPOINT, Cancellations};
 pub use deadlines::Deadlines;
 pub use office::{LEASE, run};
-pub use pace::Pace;
+pub use pace::{Pace, WAIT_MAX};
 pub use step::{BATCH_EVENTS_MAX, CHECKPOINT, Saga, StepError};

@@ -51,11 +51,10 @@ async fn work(journal: &Journal, tell: &watch::Sender<Position>) {
 /// Ends holds at their deadlines until cancelled.
 async fn expire(journal: &Journal, pace: &Pace) {
     loop {
-        let error = match Deadlines::resume(journal).await {
-            Ok(deadlines) => deadlines.at(pace.clone()).run().await,
-            Err(error) => error,
-        };
-        tracing::error!(%error, "holds do not expire; trying again");
+        match Deadlines::resume(journal).await {
+            Ok(deadlines) => match deadlines.at(pace.clone()).run().await {},
+            Err(error) => tracing::error!(%error, "holds do not expire; trying again"),
+        }
         tokio::time::sleep(RETRY_PAUSE).await;
     }
 }

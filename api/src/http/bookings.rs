@@ -41,7 +41,7 @@ pub(super) struct NewBooking {
     concert_id: Uuid,
     #[schema(minimum = 1, maximum = 1_000)]
     qty: u32,
-    /// Only an organizer may book for somebody else.
+    /// Only the concert's organizer may book for somebody else.
     user_id: Option<Uuid>,
 }
 
@@ -129,7 +129,6 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let qty = qty("qty", value.qty)?;
     let user_id = value.user_id.map_or(caller.user, UserId);
-    caller.must_be(user_id)?;
     let concert_id = ConcertId(value.concert_id);
     let booking_id = match &key {
         Some(key) => BookingId::derived(caller.user, key),
@@ -137,6 +136,7 @@ pub(super) async fn create(
     };
     // What was requested before is answered as it stands, whatever has become of the concert since.
     let is_new = key.is_none() || api.journal.load::<Booking>(booking_id.0).await?.state.request().is_none();
+    caller.may_see(&api, user_id, concert_id).await?;
     if is_new {
         check(&api, caller, user_id, concert_id, qty).await?;
     }
@@ -242,13 +242,15 @@ pub(super) async fn read(
 ) -> Result<Json<BookingAnswer>, Problem> {
     min.wait(|position| reached(&api, position)).await?;
     let standing = Standing::now(&api, BookingId(id)).await?;
-    caller.must_be(standing.request.user_id)?;
+    caller.may_see(&api, standing.request.user_id, standing.request.concert_id).await?;
     Ok(Json(standing.answer()))
 }
 
 /// Call a booking off; money that was paid goes back.
 #[utoipa::path(delete, path = "/bookings/{id}", tag = "bookings", params(("id" = Uuid, Path)), security(("token" = [])), responses(
     (status = 200, description = "cancelled, now or before", body = BookingAnswer),
+    (status = 403, description = "somebody else's, at somebody else's concert", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 404, description = "no such booking", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 409, description = "it has ended otherwise", body = ProblemDocument, content_type = "application/problem+json"),
 ))]
 pub(super) async fn cancel(
@@ -259,7 +261,7 @@ pub(super) async fn cancel(
     Id(id): Id,
 ) -> Result<At<Json<BookingAnswer>>, Problem> {
     let standing = Standing::now(&api, BookingId(id)).await?;
-    caller.must_be(standing.request.user_id)?;
+    caller.may_see(&api, standing.request.user_id, standing.request.concert_id).await?;
     let reason = match caller.role {
         Role::Organizer if caller.user != standing.request.user_id => CancelReason::ByOrganizer,
         Role::Organizer | Role::Fan => CancelReason::ByFan,

@@ -1,6 +1,6 @@
 //! Who is calling.
 
-use aggregates::{Role, UserId};
+use aggregates::{Concert, ConcertId, Role, UserId};
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -26,6 +26,22 @@ impl Caller {
             Role::Fan if self.user == user => Ok(()),
             Role::Fan => Err(Problem::new(Kind::Forbidden, "this belongs to somebody else")),
         }
+    }
+
+    /// What is somebody's at a concert is that one's, and the business of whoever organizes this concert: no other
+    /// organizer's.
+    pub async fn may_see(self, api: &Api, owner: UserId, concert: ConcertId) -> Result<(), Problem> {
+        if self.user == owner {
+            return Ok(());
+        }
+        let organizes = match self.role {
+            Role::Fan => false,
+            Role::Organizer => {
+                let concert = api.journal.load::<Concert>(concert.0).await?.state;
+                concert.terms().is_some_and(|terms| terms.organizer_id == self.user)
+            }
+        };
+        if organizes { Ok(()) } else { Err(Problem::new(Kind::Forbidden, "this belongs to somebody else")) }
     }
 }
 

@@ -109,7 +109,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Patience {
     }
 }
 
-/// The language of what people read, by `Accept-Language`: the one of ours that is named first; English else.
+/// The language of what people read, by `Accept-Language` (RFC 9110): the one of ours that is wanted most, the first of
+/// those wanted alike; English where none is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     English,
@@ -121,13 +122,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Language {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let accepted = parts.headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let ours = accepted.split(',').find_map(|language| match language.trim().get(..2) {
-            Some("ko") => Some(Self::Korean),
-            Some("en") => Some(Self::English),
-            Some(_) | None => None,
-        });
-        Ok(ours.unwrap_or(Self::English))
+        Ok(Self::wanted_most(accepted))
     }
+}
+
+impl Language {
+    fn wanted_most(accepted: &str) -> Self {
+        let mut most = (Self::English, 0.0);
+        for (language, weight) in accepted.split(',').filter_map(weighed) {
+            let (primary, _) = language.split_once('-').unwrap_or((language, ""));
+            let ours = match primary.to_ascii_lowercase().as_str() {
+                "ko" => Self::Korean,
+                "en" => Self::English,
+                _ => continue,
+            };
+            if weight > most.1 {
+                most = (ours, weight);
+            }
+        }
+        most.0
+    }
+}
+
+/// A language and how much it is wanted: 1, where `q` does not say less. What is no weight is wanted not at all.
+fn weighed(range: &str) -> Option<(&str, f32)> {
+    let mut parts = range.split(';').map(str::trim);
+    let language = parts.next()?;
+    let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let weight = q.map_or(Some(1.0), |text| text.parse().ok()).filter(|weight| (0.0..=1.0).contains(weight))?;
+    Some((language, weight))
 }
 
 /// In what connection a request stands.
@@ -177,6 +200,24 @@ fn is_traceparent(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_language_is_the_one_that_is_wanted_most() {
+        for (accepted, expected) in [
+            ("", Language::English),
+            ("ko", Language::Korean),
+            ("ko-KR,ko;q=0.9,en-US;q=0.8", Language::Korean),
+            ("en;q=0.8, ko;q=0.9", Language::Korean),
+            ("ko;q=0.1, en", Language::English),
+            ("en;q=0.5,ko;q=0.5", Language::English),
+            ("ko;q=0, fr", Language::English),
+            ("kok, de;q=0.9", Language::English),
+            ("KO-kr;Q=0.3", Language::Korean),
+            ("ko;q=much, en;q=0.1", Language::English),
+        ] {
+            assert_eq!(Language::wanted_most(accepted), expected, "{accepted:?}");
+        }
+    }
 
     #[test]
     fn ids_from_outside_are_taken_only_when_well_formed() {

@@ -1,5 +1,7 @@
 //! Paying.
 
+use std::time::Duration;
+
 use aggregates::{
     AttemptId, Booking, BookingStatus, Concert, Payment, PaymentError, PaymentId,
     concert::AllotmentState,
@@ -8,7 +10,7 @@ use aggregates::{
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use journal::{ExecuteError, Position};
-use payments::{Approval, ApproveError};
+use payments::{Approval, ApproveError, RETRY_AFTER_MIN};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
@@ -23,9 +25,6 @@ use super::{
     state::Api,
     users::reached,
 };
-
-/// Seconds after which to try to pay again when the provider is busy.
-const PAY_LATER_SECONDS: u16 = 2;
 
 /// A payment.
 #[derive(Serialize, ToSchema)]
@@ -80,6 +79,7 @@ pub(super) struct Approve {
 /// One payment.
 #[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path)), security(("token" = [])), responses(
     (status = 200, body = PaymentAnswer),
+    (status = 403, description = "somebody else's", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 404, body = ProblemDocument, content_type = "application/problem+json"),
 ))]
 pub(super) async fn read(
@@ -96,7 +96,7 @@ pub(super) async fn read(
 async fn owned(api: &Api, caller: Caller, id: Uuid) -> Result<Payment, Problem> {
     let payment = api.journal.load::<Payment>(id).await?.state;
     let request = payment.request().ok_or_else(|| Problem::not_found("payment"))?;
-    caller.must_be(request.user_id)?;
+    caller.may_see(api, request.user_id, request.concert_id).await?;
     Ok(payment)
 }
 
@@ -104,8 +104,16 @@ async fn owned(api: &Api, caller: Caller, id: Uuid) -> Result<Payment, Problem> 
 #[utoipa::path(post, path = "/payments/{id}/approve", tag = "payments", params(("id" = Uuid, Path)), request_body = Approve,
     security(("token" = [])), responses(
     (status = 200, description = "paid, now or before", body = PaymentAnswer),
+    (status = 400, description = "not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 401, description = "nobody is signed in", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 402, description = "declined: try again while tickets are held", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 403, description = "somebody else's", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 404, description = "no such payment", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 409, description = "not payable (any more)", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 413, description = "the body is too large", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 422, description = "a wrong field, or an Idempotency-Key of another request", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 500, description = "something is wrong on our side", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 502, description = "the payment provider does not take our calls: the operator must look", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 503, description = "pay a little later", body = ProblemDocument, content_type = "application/problem+json"),
 ))]
 pub(super) async fn approve(
@@ -143,7 +151,7 @@ pub(super) async fn approve(
         Ok(Approval::Declined { code, message, position }) => {
             Err(Problem::new(Kind::PaymentDeclined, message).with("code", code).at(position))
         }
-        Ok(Approval::Later { position }) => Err(later(language).at(position)),
+        Ok(Approval::Later { retry_after, kept, position }) => Err(later(language, retry_after, kept).at(position)),
         Err(ApproveError::Provider(error)) => Err(Problem::new(Kind::ProviderRefuses, error.to_string())),
         Err(ApproveError::Execute(error @ ExecuteError::Refused(_))) => {
             Err(Problem::of_command(error, |error| refused(error, language)).at(api.journal.position()))
@@ -152,12 +160,20 @@ pub(super) async fn approve(
     }
 }
 
-fn later(language: Language) -> Problem {
-    let detail = match language {
-        Language::Korean => "지금은 결제가 몰려 있습니다. 예약하신 티켓은 그대로 있으니 잠시 후에 다시 결제해 주세요.",
-        Language::English => "The payment provider is busy. Your tickets are kept for you; please pay a little later.",
+/// The tickets are spoken of only where they are still there when it is time to come again.
+fn later(language: Language, retry_after: Duration, kept: bool) -> Problem {
+    let detail = match (language, kept) {
+        (Language::Korean, true) => {
+            "지금은 결제가 몰려 있습니다. 예약하신 티켓은 그대로 있으니 잠시 후에 다시 결제해 주세요."
+        }
+        (Language::Korean, false) => "지금은 결제가 몰려 있습니다. 잠시 후에 다시 결제해 주세요.",
+        (Language::English, true) => {
+            "The payment provider is busy. Your tickets are kept for you; please pay a little later."
+        }
+        (Language::English, false) => "The payment provider is busy; please try to pay a little later.",
     };
-    Problem::new(Kind::PaymentBusy, detail).retry_after(PAY_LATER_SECONDS)
+    let seconds = u16::try_from(retry_after.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
+    Problem::new(Kind::PaymentBusy, detail).retry_after(seconds)
 }
 
 /// Waits, within a bound, until the booking is approved and its tickets are sold, so that whoever looks next at the
@@ -196,7 +212,7 @@ async fn approved(api: &Api, payment: &Payment, position: Position) -> Result<At
 fn refused(error: PaymentError, language: Language) -> Problem {
     match error {
         PaymentError::NoSuchPayment => Problem::not_found("payment"),
-        PaymentError::AttemptInFlight(_) => later(language),
+        PaymentError::AttemptInFlight(_) => later(language, RETRY_AFTER_MIN, false),
         PaymentError::PaymentKeyOutOfRange => Problem::field("paymentKey", error.to_string()),
         PaymentError::AlreadyApproved
         | PaymentError::Canceled

@@ -38,7 +38,9 @@ pub(super) struct TossWebhook {
 #[utoipa::path(post, path = "/payments/webhooks/toss", tag = "payments", request_body = TossWebhook, responses(
     (status = 200, description = "taken, now or before"),
     (status = 400, description = "not JSON", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 413, description = "the body is too large", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 422, description = "not what Toss Payments sends", body = ProblemDocument, content_type = "application/problem+json"),
+    (status = 500, description = "something is wrong on our side", body = ProblemDocument, content_type = "application/problem+json"),
     (status = 503, description = "send it again a little later", body = ProblemDocument, content_type = "application/problem+json"),
 ))]
 pub(super) async fn toss(

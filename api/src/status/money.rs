@@ -45,7 +45,7 @@ pub(super) struct Failure {
     pub next_try_at: DateTime<Utc>,
 }
 
-/// A concert that was called off, with all its bookings. Their money is then on its way back, as any other refund.
+/// A concert that was called off, with all its bookings, until all money is back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all(serialize = "camelCase"))]
 pub(super) struct Cancellation {
@@ -55,13 +55,16 @@ pub(super) struct Cancellation {
     pub bookings: u64,
     /// Those that are.
     pub canceled: u64,
+    /// Those whose tickets are free again, and so whose money, if any, is back.
+    pub released: u64,
     pub started_at: DateTime<Utc>,
+    /// When the last of these was.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
 /// What waits, and may be tried for in vain: rows of one kind each. Both tables must be there.
 const WORK: &str = "(
-    SELECT kind, payment_id, since, due_at, tries, last_error, false AS for_a_person FROM payment_work
+    SELECT kind, payment_id, since, due_at, tries, last_error, for_a_person FROM payment_work
     UNION ALL
     SELECT 'webhook', payment_id, received_at, due_at, tries, last_error, heeded_at IS NOT NULL FROM payment_webhooks
     WHERE heeded_at IS NULL OR last_error IS NOT NULL
@@ -106,10 +109,15 @@ pub(super) async fn cancellations(connection: &mut PgConnection) -> Result<Vec<C
     let rows: Vec<Json<Cancellation>> = sqlx::query_scalar(
         "SELECT to_jsonb(cancellation) || jsonb_build_object('name', (
                     SELECT payload -> 'ConcertRegistered' ->> 'name' FROM events
-                    WHERE aggregate_type = 'concert' AND aggregate_id = cancellation.concert_id::text AND sequence = 1))
+                    WHERE aggregate_type = 'concert' AND aggregate_id = cancellation.concert_id::text AND sequence = 1
+                ), 'finished_at', through_at, 'released', CASE WHEN through_at IS NOT NULL THEN bookings ELSE (
+                    SELECT least(count(*), bookings) FROM events
+                    WHERE aggregate_type = 'concert' AND aggregate_id = cancellation.concert_id::text
+                      AND event_type = 'TicketsReleased' AND sequence > (
+                        SELECT sequence FROM events AS called_off WHERE called_off.position = cancellation.position)) END)
          FROM concert_cancellations AS cancellation
-         WHERE finished_at IS NULL OR finished_at > now() - make_interval(mins => $1)
-         ORDER BY finished_at IS NOT NULL, started_at DESC LIMIT $2",
+         WHERE through_at IS NULL OR through_at > now() - make_interval(mins => $1)
+         ORDER BY through_at IS NOT NULL, started_at DESC LIMIT $2",
     )
     .bind(CANCELLATION_SHOWN_MINUTES)
     .bind(CANCELLATIONS_MAX)

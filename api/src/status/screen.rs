@@ -222,20 +222,23 @@ impl Screen {
     }
 
     fn cancellations(self, report: &Report) -> Vec<String> {
-        let mut rows = vec![self.heading(&["concert called off", "cancelled", "", "took", ""])];
+        let mut rows = vec![self.heading(&["concert called off", "cancelled", "", "free again", "", "took", ""])];
         rows.extend(report.concert_cancellations.iter().map(|cancellation| {
             let done = share(cancellation.canceled, cancellation.bookings).unwrap_or(1.0);
+            let back = share(cancellation.released, cancellation.bookings).unwrap_or(1.0);
             let ended = cancellation.finished_at.unwrap_or(report.at);
             let lasted = duration((ended - cancellation.started_at).as_seconds_f64());
             vec![
                 cancellation.name.clone().unwrap_or_else(|| cancellation.concert_id.to_string()),
                 format!("{}/{}", count(cancellation.canceled), count(cancellation.bookings)),
                 percent(done),
+                format!("{}/{}", count(cancellation.released), count(cancellation.bookings)),
+                percent(back),
                 lasted,
                 if cancellation.finished_at.is_some() { "through" } else { "under way" }.to_owned(),
             ]
         }));
-        aligned(&rows, &[1, 2, 3])
+        aligned(&rows, &[1, 2, 3, 4, 5])
     }
 
     fn processes(self, report: &Report) -> Vec<String> {

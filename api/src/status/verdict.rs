@@ -206,8 +206,15 @@ fn work(report: &Report) -> Vec<Trouble> {
         }
         if work.for_a_person > 0 {
             let what = format!("{} cannot be made sense of", several(work.for_a_person, name));
-            let remedy =
-                "see `last_error` of the heeded rows of the table payment_webhooks, and the provider's own books";
+            let remedy = match kind.as_str() {
+                "webhook" => {
+                    "see `last_error` of the heeded rows of the table payment_webhooks, and the provider's own books"
+                }
+                _ => {
+                    "see `last_error` of the rows of the table payment_work that are for_a_person, and the provider's \
+                     own books; money that is given back there ends it"
+                }
+            };
             troubles.push(trouble(what, remedy));
         }
         let waited = work.due_since.map_or(0.0, |since| (report.at - since).as_seconds_f64());

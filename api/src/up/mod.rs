@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use demo::organizer;
 pub(crate) use env_file::value as env_value;
 
-use crate::{Settings, System, cli, secret::Secret, system::install_cryptography};
+use crate::{Settings, System, cli, secret::Secret, settings::provider_timeout, system::install_cryptography};
 
 /// How long the system may stand still before it answers that it is ready. A projection that is made anew from a long log
 /// takes longer than any fixed time, and gets on.
@@ -97,6 +97,7 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
     tasks.close();
 
     let seal_key_path = data.join("seal.key");
+    let timeout = provider_timeout(|name| std::env::var(name).ok())?;
     let settings = Settings {
         database: postgres.url().parse()?,
         nats_url: nats.url(),
@@ -104,7 +105,7 @@ async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationTo
         mypage_path: data.join("mypage.db"),
         seal_key_path: seal_key_path.clone(),
         secret: Some(secret),
-        provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET)),
+        provider: Some(TossConfig::new(&provider_url, PROVIDER_SECRET).timeout(timeout)),
     };
     let system = System::start(settings, listener, stop).await?;
     let address = system.address;

@@ -8,15 +8,15 @@ use futures::{StreamExt, stream};
 use journal::{Journal, Metadata, with_causes};
 use uuid::Uuid;
 
-use super::{DueError, Followed, Kind, backoff, follow, stored_reason};
+use super::{DueError, Followed, Kind, backoff, call, follow, stored_reason};
 use crate::{
     Cancel, Provider, ProviderPayment,
     judge::{self, Due, Found},
 };
 
-/// Payments attended to at once, at most.
+/// Payments of one kind of work attended to at once, at most.
 const AT_ONCE_MAX: usize = 8;
-/// Payments taken from the table at once, at most.
+/// Payments of one kind of work taken from the table at once, at most.
 const ROUND_MAX: i64 = 256;
 /// After how long what was done is looked at again, should it not be noted by then.
 const LOOK_AGAIN: Duration = Duration::seconds(60);
@@ -49,6 +49,8 @@ enum Attended {
     Later(String),
     /// The provider refused for certain; try again later, under another name.
     Refused(String),
+    /// No rule is for it. It stays until a person has looked, and is looked at again now and then.
+    Person(&'static str),
 }
 
 impl Attendant {
@@ -62,18 +64,29 @@ impl Attendant {
         Self { settle_after, ..self }
     }
 
-    /// Attends to what is due now; whether there was anything.
+    /// Attends to what is due now, of every kind; whether there was anything.
     pub async fn round(&self) -> Result<bool, DueError> {
-        let due: Vec<(Uuid, String, i32, i32)> = sqlx::query_as(
-            "SELECT payment_id, kind, tries, refusals FROM payment_work WHERE due_at <= now() ORDER BY due_at LIMIT $1",
+        let mut any = false;
+        for kind in Kind::ALL {
+            any |= self.round_of(kind).await?;
+        }
+        Ok(any)
+    }
+
+    /// Attends to what is due now of one kind; whether there was anything.
+    pub async fn round_of(&self, kind: Kind) -> Result<bool, DueError> {
+        let due: Vec<(Uuid, i32, i32)> = sqlx::query_as(
+            "SELECT payment_id, tries, refusals FROM payment_work WHERE kind = $1 AND due_at <= now()
+             ORDER BY due_at LIMIT $2",
         )
+        .bind(kind.as_str())
         .bind(ROUND_MAX)
         .fetch_all(self.journal.pool())
         .await?;
         let any = !due.is_empty();
-        let due = due.into_iter().filter_map(|(payment, kind, tries, refusals)| {
-            let kind = Kind::from_str(&kind)?;
-            Some(Work { payment: PaymentId(payment), kind, tries, refusals: refusals.unsigned_abs() })
+        let due = due.into_iter().map(|(payment, tries, refusals)| {
+            let refusals = refusals.unsigned_abs();
+            Work { payment: PaymentId(payment), kind, tries, refusals }
         });
         let mut attended =
             stream::iter(due).map(|work| async move { (work, self.attend(work).await) }).buffer_unordered(AT_ONCE_MAX);
@@ -97,12 +110,20 @@ impl Attendant {
                     .bind(payment.0)
                     .bind(kind.as_str())
             }
+            Attended::Person(why) => sqlx::query(
+                "UPDATE payment_work SET for_a_person = true, last_error = $4, due_at = $3
+                 WHERE payment_id = $1 AND kind = $2",
+            )
+            .bind(payment.0)
+            .bind(kind.as_str())
+            .bind(Utc::now() + LOOK_AGAIN)
+            .bind(why),
             Attended::NotYet(wait) => sqlx::query(put_off).bind(payment.0).bind(kind.as_str()).bind(Utc::now() + wait),
             failed @ (Attended::Later(_) | Attended::Refused(_)) => {
                 let (reason, refused) = match failed {
                     Attended::Refused(reason) => (reason, 1),
                     Attended::Later(reason) => (reason, 0),
-                    Attended::Done | Attended::NotYet(_) => return Ok(()),
+                    Attended::Done | Attended::NotYet(_) | Attended::Person(_) => return Ok(()),
                 };
                 let reason = stored_reason(&reason);
                 tracing::warn!(%payment, kind = kind.as_str(), reason, "a payment needs another try");
@@ -156,8 +177,17 @@ impl Attendant {
             Ok(found) => found,
             Err(error) => return Attended::Later(with_causes(&error)),
         };
+        if found.as_ref().is_some_and(judge::more_follows)
+            && let Err(error) = self.note_verify(payment).await
+        {
+            return Attended::Later(with_causes(&error));
+        }
         let attended = match judge::found(kind, state, found.clone(), Utc::now()) {
             Found::Nothing => Attended::Done,
+            Found::Person(why) => {
+                call(payment, why);
+                Attended::Person(why)
+            }
             Found::Outcome(command) => self.append(payment, command).await,
             Found::LateMoney(command) => {
                 tracing::warn!(%payment, "money came for a try that was given up");
@@ -170,10 +200,25 @@ impl Attendant {
         }
     }
 
+    /// Two things follow, and somebody may be killed between them: then the payment is approved and nothing is left to
+    /// settle, and yet it is not done with. Noted before the first of them, so that somebody looks again.
+    async fn note_verify(&self, payment: PaymentId) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO payment_work (payment_id, kind, due_at) VALUES ($1, $2, now())
+             ON CONFLICT (payment_id, kind) DO NOTHING",
+        )
+        .bind(payment.0)
+        .bind(Kind::Verify.as_str())
+        .execute(self.journal.pool())
+        .await?;
+        Ok(())
+    }
+
     /// What else follows: the money may have been given back at the provider already.
     async fn follow(&self, payment: PaymentId, paid: &ProviderPayment) -> Attended {
         match follow(&self.journal, payment, paid, &self.metadata(payment)).await {
-            Followed::Through | Followed::Person(_) => Attended::Done,
+            Followed::Through => Attended::Done,
+            Followed::Person(why) => Attended::Person(why),
             Followed::Later(why) => Attended::Later(why),
         }
     }

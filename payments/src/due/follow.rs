@@ -36,7 +36,10 @@ pub(crate) async fn follow(
         };
         match judge::follows(&state, paid, Utc::now()) {
             Follows::Nothing => return Followed::Through,
-            Follows::Person(why) => return call(payment, why),
+            Follows::Person(why) => {
+                call(payment, why);
+                return Followed::Person(why);
+            }
             Follows::CancelBooking(booking) => return cancel(journal, payment, booking, metadata).await,
             Follows::Settle(command) => match journal.execute::<Payment>(payment.0, command, metadata).await {
                 Ok(_) => {
@@ -67,15 +70,16 @@ async fn cancel(journal: &Journal, payment: PaymentId, booking: BookingId, metad
         // It has ended otherwise, so the saga ends the payment already.
         Err(ExecuteError::Refused(BookingError::IllegalTransition { .. })) => Followed::Through,
         Err(ExecuteError::Refused(BookingError::NoSuchBooking | BookingError::RequestedOtherwise)) => {
-            call(payment, "a payment that was refunded at the provider has no booking")
+            let why = "a payment that was refunded at the provider has no booking";
+            call(payment, why);
+            Followed::Person(why)
         }
         Err(error) => Followed::Later(with_causes(&error)),
     }
 }
 
 /// There is no rule for it.
-fn call(payment: PaymentId, why: &'static str) -> Followed {
+pub(super) fn call(payment: PaymentId, why: &'static str) {
     tracing::error!(%payment, why, "a person must look at this payment");
     metrics::counter!("payments_for_a_person_total").increment(1);
-    Followed::Person(why)
 }

@@ -11,7 +11,9 @@ mod retry;
 use std::{sync::Arc, time::Duration};
 
 pub use attend::Attendant;
+use follow::call;
 pub(crate) use follow::{Followed, follow};
+use futures::future::join_all;
 use journal::{Journal, elect};
 pub use note::{CHECKPOINT, Notes};
 pub(crate) use retry::{backoff, stored_reason};
@@ -41,7 +43,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Settle, Self::Refund, Self::Verify];
+    /// Those for whose outcome a fan waits, first.
+    const ALL: [Self; 3] = [Self::Settle, Self::Verify, Self::Refund];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -49,10 +52,6 @@ impl Kind {
             Self::Refund => "refund",
             Self::Verify => "verify",
         }
-    }
-
-    fn from_str(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -80,21 +79,32 @@ pub enum DueError {
 
 /// Notes and does what is due until told to stop, whenever elected; webhooks that are taken elsewhere are found soon.
 pub async fn run(journal: Journal, provider: Arc<dyn Provider>, stop: CancellationToken) {
-    run_with(journal, provider, None, stop).await;
+    run_with(journal, provider, None, webhooks::ANSWER_WAIT, stop).await;
 }
 
-/// Like [`run`], and heeds what comes into this `inbox` at once.
-pub async fn run_with(journal: Journal, provider: Arc<dyn Provider>, inbox: Option<Inbox>, stop: CancellationToken) {
+/// Like [`run`], and heeds what comes into this `inbox` at once, but of a try younger than `answer_wait` waits for the
+/// answer.
+///
+/// These calls pass by the cashier's breaker and bound. They are few at once ([`attend`] and [`webhooks`] have bounds of
+/// their own) and back off by themselves; nobody waits for them; and they are what ends doubt, so a provider that is
+/// better off is not left alone by them until somebody pays.
+pub async fn run_with(
+    journal: Journal,
+    provider: Arc<dyn Provider>,
+    inbox: Option<Inbox>,
+    answer_wait: chrono::Duration,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let Some(mut lease) = elect(journal.connect_options(), LEASE, &stop).await else { return };
-        let (due, nothing) = (Notify::new(), Notify::new());
+        let (due, nothing) = (Kind::ALL.map(|kind| (kind, Notify::new())), Notify::new());
         let arrived = inbox.as_ref().map_or(&nothing, Inbox::arrived);
         let work = async {
             create(&journal).await;
             tokio::join!(
                 note(&journal, &due),
                 attend(&journal, &provider, &due),
-                heed(&journal, &provider, arrived),
+                heed(&journal, &provider, arrived, answer_wait),
                 backlog::watch(&journal),
             );
         };
@@ -121,12 +131,12 @@ async fn tables(journal: &Journal) -> Result<(), sqlx::Error> {
     webhooks::create(journal.pool()).await
 }
 
-async fn note(journal: &Journal, due: &Notify) {
+async fn note(journal: &Journal, due: &[(Kind, Notify)]) {
     loop {
         let error = match Notes::resume(journal).await {
             Ok(mut notes) => loop {
                 match notes.step().await {
-                    Ok(true) => due.notify_one(),
+                    Ok(true) => due.iter().for_each(|(_, woken)| woken.notify_one()),
                     Ok(false) => {}
                     Err(error) => break error,
                 }
@@ -138,15 +148,22 @@ async fn note(journal: &Journal, due: &Notify) {
     }
 }
 
-async fn attend(journal: &Journal, provider: &Arc<dyn Provider>, due: &Notify) {
+/// Each kind by itself: tens of thousands of refunds must not keep those waiting who want to know whether they have paid.
+async fn attend(journal: &Journal, provider: &Arc<dyn Provider>, due: &[(Kind, Notify)]) {
     let attendant = Attendant::new(journal.clone(), Arc::clone(provider));
-    loop {
-        rest(attendant.round().await, due).await;
-    }
+    join_all(due.iter().map(|(kind, woken)| {
+        let attendant = &attendant;
+        async move {
+            loop {
+                rest(attendant.round_of(*kind).await, woken).await;
+            }
+        }
+    }))
+    .await;
 }
 
-async fn heed(journal: &Journal, provider: &Arc<dyn Provider>, arrived: &Notify) {
-    let heeder = Heeder::new(journal.clone(), Arc::clone(provider));
+async fn heed(journal: &Journal, provider: &Arc<dyn Provider>, arrived: &Notify, answer_wait: chrono::Duration) {
+    let heeder = Heeder::new(journal.clone(), Arc::clone(provider)).answer_wait(answer_wait);
     loop {
         rest(heeder.round().await, arrived).await;
     }

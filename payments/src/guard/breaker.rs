@@ -1,7 +1,11 @@
 //! The circuit breaker, with a face: the crate that decides does not tell its state, so this asks it, and keeps what it
 //! does not say.
 
-use std::{collections::VecDeque, future};
+use std::{
+    collections::VecDeque,
+    future,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -42,6 +46,8 @@ pub(super) struct Breaker {
 
 struct Seen {
     state: BreakerState,
+    /// Since when it is open, if it is.
+    opened: Option<Instant>,
     /// While half-open: whether the latest probes failed, oldest first; at most [`GuardOptions::probes`].
     probed: VecDeque<bool>,
     /// Probes under way.
@@ -62,7 +68,7 @@ impl Breaker {
     }
 
     fn of(settings: RecloserBuilder, options: GuardOptions) -> Self {
-        let seen = Seen { state: BreakerState::Closed, probed: VecDeque::new(), probing: 0 };
+        let seen = Seen { state: BreakerState::Closed, opened: None, probed: VecDeque::new(), probing: 0 };
         seen.measure();
         Self { recloser: AsyncRecloser::from(settings.build()), options, seen: Mutex::new(seen) }
     }
@@ -73,6 +79,13 @@ impl Breaker {
         self.look(&mut seen);
         seen.measure();
         seen.state
+    }
+
+    /// How long it stays open still; nothing where it is not.
+    pub fn open_for(&self) -> Duration {
+        let mut seen = self.seen.lock();
+        self.look(&mut seen);
+        seen.opened.map_or(Duration::ZERO, |since| self.options.open_wait.saturating_sub(since.elapsed()))
     }
 
     /// Lets a try through, or not.
@@ -164,6 +177,7 @@ impl Seen {
     /// Tells of a change, once.
     fn change(&mut self, to: BreakerState) {
         self.state = to;
+        self.opened = (to == BreakerState::Open).then(Instant::now);
         self.probed.clear();
         match to {
             BreakerState::Open => tracing::warn!(
@@ -194,8 +208,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use BreakerState::{Closed, HalfOpen, Open};
 
     use super::*;
@@ -242,6 +254,14 @@ mod tests {
         fails(&breaker, 1);
         assert_eq!(breaker.state(), Open);
         assert!(breaker.admit().is_none());
+        let left = breaker.open_for();
+        assert!(left > LONG / 2 && left <= LONG, "{left:?}");
+    }
+
+    #[test]
+    fn what_is_not_open_has_no_time_left() {
+        assert_eq!(breaker(LONG).open_for(), Duration::ZERO);
+        assert_eq!(half_opened().open_for(), Duration::ZERO);
     }
 
     #[test]

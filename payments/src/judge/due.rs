@@ -3,8 +3,8 @@
 use aggregates::{Payment, PaymentCommand, PaymentEvent, PaymentId, payment::Outcome};
 use chrono::{DateTime, Duration, Utc};
 
-use super::{approved, is_charged, refund_key, settle};
-use crate::{Cancel, ProviderError, ProviderPayment, ProviderResult, due::Kind};
+use super::{approved, contradicts, is_charged, refund_key, settle};
+use crate::{Cancel, ProviderError, ProviderPayment, ProviderResult, ProviderStatus, due::Kind};
 
 /// A try without an outcome is looked into when it is older than this: far more than any call to the provider may take.
 pub const SETTLE_AFTER: Duration = Duration::seconds(10);
@@ -60,7 +60,9 @@ pub fn due(kind: Kind, payment: PaymentId, state: &Payment, now: DateTime<Utc>) 
                 idempotency_key: refund_key(payment),
             })
         }),
+        // Whether money came for a try that was given up; or whether more follows for money that came.
         (Kind::Verify, None) if state.given_up().is_some() && state.approved().is_none() => Due::LookUp,
+        (Kind::Verify, None) if state.approved().is_some() && !state.is_cancel_requested() => Due::LookUp,
         (Kind::Settle | Kind::Verify, None) => Due::Nothing,
     }
 }
@@ -74,17 +76,39 @@ pub enum Found {
     Outcome(PaymentCommand),
     /// Money for a try that was given up: a provider that was very slow has taken it after all.
     LateMoney(PaymentCommand),
+    /// Money, but not what was asked for: a person must look.
+    Person(&'static str),
+}
+
+/// Whether more follows from the provider's knowledge than that the money came: some of it went back already.
+pub fn more_follows(paid: &ProviderPayment) -> bool {
+    paid.status.was_charged() && paid.status != ProviderStatus::Done
 }
 
 /// What the provider's knowledge of a payment means for work that wanted to know.
 pub fn found(kind: Kind, state: &Payment, found: Option<ProviderPayment>, now: DateTime<Utc>) -> Found {
+    if let Some(why) = found.as_ref().and_then(|paid| contradicts(paid, state)) {
+        return match kind {
+            // The try stays open, and its tickets held: nobody can say that no money came.
+            Kind::Settle | Kind::Verify => Found::Person(why),
+            Kind::Refund => Found::Nothing,
+        };
+    }
+    let came_and_went = found.as_ref().is_some_and(|paid| paid.status.was_charged());
     let charged = found.filter(|paid| is_charged(paid, state)).map(|paid| approved(paid, now));
     match (kind, state.in_flight(), state.given_up(), charged) {
         (Kind::Settle, Some(attempt), _, charged) => {
-            let not_done = || Outcome::NotDone { reason: "the provider knows of no money".to_owned() };
+            let reason = if came_and_went {
+                "the provider took another amount, and gave all of it back"
+            } else {
+                "the provider knows of no money"
+            };
+            let not_done = || Outcome::NotDone { reason: reason.to_owned() };
             Found::Outcome(settle(attempt.attempt_id, charged.unwrap_or_else(not_done)))
         }
-        (Kind::Verify, None, Some(given_up), Some(outcome)) => Found::LateMoney(settle(given_up.attempt_id, outcome)),
+        (Kind::Verify, None, Some(given_up), Some(outcome)) if state.approved().is_none() => {
+            Found::LateMoney(settle(given_up.attempt_id, outcome))
+        }
         (Kind::Settle | Kind::Refund | Kind::Verify, ..) => Found::Nothing,
     }
 }

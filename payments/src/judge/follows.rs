@@ -3,7 +3,7 @@
 use aggregates::{AttemptId, BookingId, Payment, PaymentCommand};
 use chrono::{DateTime, Utc};
 
-use super::{approved, settle};
+use super::{approved, contradicts, settle};
 use crate::{ProviderPayment, ProviderStatus};
 
 /// What to do about it.
@@ -28,8 +28,12 @@ pub fn follows(payment: &Payment, paid: &ProviderPayment, now: DateTime<Utc>) ->
     if !paid.status.was_charged() {
         return Follows::Nothing;
     }
+    if let Some(why) = contradicts(paid, payment) {
+        return Follows::Person(why);
+    }
     if paid.amount != request.amount {
-        return Follows::Person("the provider has taken another amount than was asked");
+        // Another amount, and all of it went back.
+        return Follows::Nothing;
     }
     let Some(ours) = payment.approved() else {
         return match waiting(payment) {

@@ -8,7 +8,7 @@ use aggregates::{
 use chrono::{DateTime, Utc};
 
 use super::{approved, is_charged, settle};
-use crate::{Confirm, ProviderError, ProviderPayment, ProviderResult};
+use crate::{Confirm, ProviderError, ProviderPayment, ProviderResult, ProviderStatus};
 
 /// What to do next.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ enum Read {
     Paid,
     /// The try was settled otherwise meanwhile.
     Settled(Asking),
+    /// The provider is not to be asked now.
+    KeptAway(Wish),
 }
 
 /// A command to be written down.
@@ -106,6 +108,12 @@ pub const fn pay(attempt: AttemptId, payment_key: String) -> Step {
     Step::Read(Reading(Read::First(Wish { attempt, payment_key, waited: false })))
 }
 
+/// Like [`pay`], while the provider is not to be asked: what needs no provider is said all the same, and only whoever
+/// could be paid for is sent away.
+pub const fn keep_away(attempt: AttemptId, payment_key: String) -> Step {
+    Step::Read(Reading(Read::KeptAway(Wish { attempt, payment_key, waited: false })))
+}
+
 /// Sends whoever wants to pay away for a moment, and keeps the tickets for that long.
 pub const fn put_off(why: Option<ProviderError>, now: DateTime<Utc>) -> Step {
     Step::Write(PaymentCommand::PutOff { now }, Writing(Write::Away(why)))
@@ -116,7 +124,9 @@ impl Reading {
     pub fn read(self, state: &Payment, now: DateTime<Utc>) -> Step {
         match self.0 {
             // What is paid needs no provider.
-            Read::First(_) | Read::Paid if state.status() == Some(PaymentStatus::PaymentApproved) => {
+            Read::First(_) | Read::Paid | Read::KeptAway(_)
+                if state.status() == Some(PaymentStatus::PaymentApproved) =>
+            {
                 Step::Over(Over::Approved(Box::new(state.clone())))
             }
             Read::First(mut wish) => {
@@ -132,11 +142,24 @@ impl Reading {
             },
             Read::Paid => Step::Over(Over::Approved(Box::new(state.clone()))),
             Read::Settled(asking) => asking.conclude(state, now),
+            Read::KeptAway(wish) => wish.keep_away(state, now),
         }
     }
 }
 
 impl Wish {
+    /// Says what the payment would say to the intent.
+    fn keep_away(self, state: &Payment, now: DateTime<Utc>) -> Step {
+        let Self { attempt: attempt_id, payment_key, .. } = self;
+        if let Some(refused) = state.refused(attempt_id).filter(|refused| refused.code.is_some()) {
+            return came_to_nothing(refused, now);
+        }
+        match state.decide(PaymentCommand::Attempt { attempt_id, payment_key, now }) {
+            Ok(_) | Err(PaymentError::AttemptInFlight(_)) => put_off(None, now),
+            Err(refusal) => Step::Over(Over::Refused(refusal)),
+        }
+    }
+
     /// Intent comes before effect.
     fn write_down(self, now: DateTime<Utc>) -> Step {
         let Self { attempt: attempt_id, payment_key, .. } = self.clone();
@@ -195,9 +218,19 @@ impl Asking {
     /// The provider answers to the confirmation.
     pub fn answered(self, answer: ProviderResult<ProviderPayment>, now: DateTime<Utc>) -> Step {
         match answer {
-            Ok(paid) => self.settle(approved(paid, now), None),
+            Ok(paid) if is_ours(&paid, &self.state) => self.settle(approved(paid, now), None),
+            // Whatever it is, it is not what was asked for; the attendant finds out.
+            Ok(_) => put_off(None, now),
             Err(ProviderError::Declined { code, message }) => self.settle(Outcome::Declined { code, message }, None),
             Err(ProviderError::AlreadyProcessed) => Step::LookUp(self),
+            // The payment key is none, or one of something else. Whoever pays brought it, and may come with another.
+            Err(ProviderError::Rejected { code, message }) if self.earlier == Earlier::None => {
+                self.settle(Outcome::Declined { code, message }, None)
+            }
+            Err(error @ ProviderError::NotFound) if self.earlier == Earlier::None => {
+                let code = "NOT_FOUND_PAYMENT".to_owned();
+                self.settle(Outcome::Declined { code, message: error.to_string() }, None)
+            }
             // Certain of this call, but an earlier one under the same key may have had its effect. And where it was not
             // taken at all, the same try may be taken the next time.
             Err(error) if error.is_certain() && !error.is_retryable() && self.earlier == Earlier::None => {
@@ -210,7 +243,8 @@ impl Asking {
     /// The provider says what was paid under our name, though perhaps not by this try.
     pub fn found(self, found: ProviderResult<Option<ProviderPayment>>, now: DateTime<Utc>) -> Step {
         match found {
-            Ok(Some(paid)) if is_charged(&paid, &self.state) => self.settle(approved(paid, now), None),
+            Ok(Some(paid)) if is_ours(&paid, &self.state) => self.settle(approved(paid, now), None),
+            // Not taken, or given back already, or other money: what follows is for the attendant.
             Ok(Some(_)) => put_off(None, now),
             Err(error) => put_off(Some(error), now),
             // The key was used, and not for this: whoever pays must come with another one.
@@ -237,6 +271,11 @@ impl Asking {
             (None, _) => put_off(None, now),
         }
     }
+}
+
+/// The money was taken, as much as was asked, and none of it went back.
+fn is_ours(paid: &ProviderPayment, payment: &Payment) -> bool {
+    paid.status == ProviderStatus::Done && is_charged(paid, payment)
 }
 
 fn came_to_nothing(refused: &Refused, now: DateTime<Utc>) -> Step {

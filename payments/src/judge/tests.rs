@@ -81,6 +81,10 @@ fn rejected() -> ProviderError {
     ProviderError::Rejected { code: "INVALID_REQUEST".to_owned(), message: String::new() }
 }
 
+fn unauthorized() -> ProviderError {
+    ProviderError::Unauthorized { code: "UNAUTHORIZED_KEY".to_owned(), message: String::new() }
+}
+
 /// The first try, at the point where the provider has been asked; `changed` if nobody can have asked before.
 fn asked(changed: bool) -> Asking {
     let Step::Read(reading) = pay(attempt(1), "key-1".to_owned()) else { panic!("it begins with a look") };
@@ -114,8 +118,49 @@ fn assert_sends_away(step: Step) {
 fn what_is_certain_is_written_down() {
     assert_settles(asked(true).answered(Ok(charged()), NOW), &money());
     assert_settles(asked(true).answered(Err(no()), NOW), &declined());
-    let not_done = Outcome::NotDone { reason: rejected().to_string() };
-    assert_settles(asked(true).answered(Err(rejected()), NOW), &not_done);
+    let not_done = Outcome::NotDone { reason: unauthorized().to_string() };
+    assert_settles(asked(true).answered(Err(unauthorized()), NOW), &not_done);
+}
+
+#[test]
+fn a_payment_key_that_is_none_is_a_declined_try() {
+    for (error, code) in [(rejected(), "INVALID_REQUEST"), (ProviderError::NotFound, "NOT_FOUND_PAYMENT")] {
+        let message = match &error {
+            ProviderError::Rejected { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        assert!(!error.is_trouble(), "{error:?}");
+        let expected = Outcome::Declined { code: code.to_owned(), message };
+        assert_settles(asked(true).answered(Err(error), NOW), &expected);
+    }
+}
+
+#[test]
+fn money_that_went_back_already_is_not_ours() {
+    for status in [ProviderStatus::Canceled, ProviderStatus::PartialCanceled] {
+        assert_sends_away(asked(true).answered(Ok(paid(status, AMOUNT)), NOW));
+        let Step::LookUp(asking) = asked(true).answered(Err(ProviderError::AlreadyProcessed), NOW) else {
+            panic!("it is looked up")
+        };
+        assert_sends_away(asking.found(Ok(Some(paid(status, AMOUNT))), NOW));
+    }
+}
+
+#[test]
+fn whoever_is_kept_away_is_told_what_needs_no_provider() {
+    let kept_away = |log: Vec<PaymentCommand>, now| match keep_away(attempt(1), "key-1".to_owned()) {
+        Step::Read(reading) => reading.read(&given(log), now),
+        other => panic!("{other:?}"),
+    };
+    assert_sends_away(kept_away(vec![], NOW));
+    assert_sends_away(kept_away(vec![tried(2)], NOW));
+    assert!(matches!(kept_away(vec![tried(1), settled(1, money())], NOW), Step::Over(Over::Approved(_))));
+    assert!(matches!(kept_away(vec![tried(1), settled(1, declined())], NOW), Step::Over(Over::Declined { .. })));
+    let cancel = PaymentCommand::Cancel { reason: PaymentCancelReason::BookingCanceled };
+    let canceled = kept_away(vec![cancel], NOW);
+    assert!(matches!(canceled, Step::Over(Over::Refused(PaymentError::Canceled))), "{canceled:?}");
+    let late = kept_away(vec![], NOW + Duration::minutes(10));
+    assert!(matches!(late, Step::Over(Over::Refused(PaymentError::Expired(_)))), "{late:?}");
 }
 
 #[test]
@@ -224,15 +269,17 @@ fn work_is_done_when_it_is_time() {
     assert_eq!(due(Kind::Refund, PAYMENT, &given([tried(1), settled(1, money())]), NOW), Due::Nothing);
     assert_eq!(due(Kind::Verify, PAYMENT, &given([tried(1), settled(1, not_done())]), NOW), Due::LookUp);
     let paid_since = given([tried(1), settled(1, not_done()), tried(2), settled(2, money())]);
-    assert_eq!(due(Kind::Verify, PAYMENT, &paid_since, NOW), Due::Nothing);
+    // More may follow for what was paid, unless it goes back anyway.
+    assert_eq!(due(Kind::Verify, PAYMENT, &paid_since, NOW), Due::LookUp);
+    assert_eq!(due(Kind::Verify, PAYMENT, &refund_due, NOW), Due::Nothing);
+    assert_eq!(due(Kind::Verify, PAYMENT, &given([]), NOW), Due::Nothing);
 }
 
 #[test]
 fn a_lookup_says_what_became_of_a_try() {
     let open = given([tried(1)]);
     assert_eq!(found(Kind::Settle, &open, Some(charged()), NOW), Found::Outcome(settled(1, money())));
-    for nothing in [None, Some(paid(ProviderStatus::Aborted, AMOUNT)), Some(paid(ProviderStatus::Done, Money::krw(1)))]
-    {
+    for nothing in [None, Some(paid(ProviderStatus::Aborted, AMOUNT))] {
         let outcome = found(Kind::Settle, &open, nothing, NOW);
         let given_up = PaymentCommand::Settle {
             attempt_id: attempt(1),
@@ -243,6 +290,25 @@ fn a_lookup_says_what_became_of_a_try() {
     let given_up = given([tried(1), settled(1, not_done())]);
     assert_eq!(found(Kind::Verify, &given_up, Some(charged()), NOW), Found::LateMoney(settled(1, money())));
     assert_eq!(found(Kind::Verify, &given_up, None, NOW), Found::Nothing);
+    let paid_since = given([tried(1), settled(1, not_done()), tried(2), settled(2, money())]);
+    assert_eq!(found(Kind::Verify, &paid_since, Some(charged()), NOW), Found::Nothing);
+}
+
+#[test]
+fn money_of_another_amount_is_for_a_person_until_it_went_back() {
+    let other = |status| Some(paid(status, Money::krw(1)));
+    let (open, given_up) = (given([tried(1)]), given([tried(1), settled(1, not_done())]));
+    for status in [ProviderStatus::Done, ProviderStatus::PartialCanceled] {
+        assert!(matches!(found(Kind::Settle, &open, other(status), NOW), Found::Person(_)), "{status:?}");
+        assert!(matches!(found(Kind::Verify, &given_up, other(status), NOW), Found::Person(_)), "{status:?}");
+    }
+    let gone = found(Kind::Settle, &open, other(ProviderStatus::Canceled), NOW);
+    let Found::Outcome(PaymentCommand::Settle { outcome: Outcome::NotDone { reason }, .. }) = gone else {
+        panic!("{gone:?}")
+    };
+    assert_eq!(reason, "the provider took another amount, and gave all of it back");
+    assert_eq!(found(Kind::Verify, &given_up, other(ProviderStatus::Canceled), NOW), Found::Nothing);
+    assert_eq!(follows(&open, &other(ProviderStatus::Canceled).unwrap(), NOW), Follows::Nothing);
 }
 
 #[test]

@@ -69,6 +69,17 @@ pub enum Doubt {
         /// The provider's words; empty if it sent none.
         message: String,
     },
+    /// A refusal of this one call with a code that we do not know, or that says so itself: it promises nothing about the
+    /// money, but the provider is well.
+    #[error("refused with status {status}: {code}: {message}")]
+    Unclear {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's code.
+        code: String,
+        /// The provider's words; empty if it sent none.
+        message: String,
+    },
     /// An answer that cannot be read as a payment.
     #[error("unreadable answer")]
     Unreadable(#[source] Box<dyn Error + Send + Sync>),
@@ -94,6 +105,17 @@ impl ProviderError {
         }
     }
 
+    /// The provider is in trouble, or all of us are with it: what a circuit breaker counts. What it says of one payment
+    /// is no trouble, however bad for that one: whoever pays brings the payment key, and could make one up to close the
+    /// till for everybody.
+    pub const fn is_trouble(&self) -> bool {
+        match self {
+            Self::Busy | Self::Unreachable(_) | Self::Unauthorized { .. } => true,
+            Self::Unknown(doubt) => doubt.is_trouble(),
+            Self::Declined { .. } | Self::AlreadyProcessed | Self::NotFound | Self::Rejected { .. } => false,
+        }
+    }
+
     /// The same call, with the same idempotency key, can fare better a little later.
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -109,9 +131,16 @@ impl ProviderError {
 }
 
 impl Doubt {
+    const fn is_trouble(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Lost(_) | Self::Fault { .. } | Self::Unreadable(_) | Self::Contradiction(_) => true,
+            Self::Unclear { .. } => false,
+        }
+    }
+
     const fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout | Self::Lost(_) | Self::Fault { .. } | Self::Unreadable(_) => true,
+            Self::Timeout | Self::Lost(_) | Self::Fault { .. } | Self::Unclear { .. } | Self::Unreadable(_) => true,
             // The provider would tell the same story again.
             Self::Contradiction(_) => false,
         }

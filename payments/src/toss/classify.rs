@@ -70,6 +70,9 @@ const UNAUTHORIZED: &[&str] = &["INCORRECT_BASIC_AUTH_FORMAT", "INVALID_API_KEY"
 /// Codes that say that an earlier call was carried out.
 const PROCESSED: &[&str] = &["ALREADY_CANCELED_PAYMENT", "ALREADY_PROCESSED_PAYMENT", "DUPLICATED_ORDER_ID"];
 
+/// Codes of 400 that tell of a fault behind the provider: they say as little as a 500 does.
+const FAULTS: &[&str] = &["CARD_PROCESSING_ERROR", "PROVIDER_ERROR"];
+
 /// What an answer other than success says about the money.
 ///
 /// `status` is the HTTP status, `code` and `message` the members of the error body. Pure.
@@ -95,8 +98,12 @@ pub fn classify(status: u16, code: &str, message: &str) -> ProviderError {
         }
         400..=499 if PROCESSED.contains(&code) => ProviderError::AlreadyProcessed,
         400..=499 if code == "NOT_FOUND_PAYMENT" => ProviderError::NotFound,
-        // PROVIDER_ERROR and CARD_PROCESSING_ERROR (400) are faults behind the provider, IDEMPOTENT_REQUEST_PROCESSING
-        // (409) is our own call still on its way: they say as little as a 500 does.
+        // IDEMPOTENT_REQUEST_PROCESSING (409) is our own call still on its way, FORBIDDEN_CONSECUTIVE_REQUEST (403) one
+        // that came right after another; and a code of next year may be anything.
+        400..=499 if !code.is_empty() && !FAULTS.contains(&code) => {
+            let (code, message) = owned();
+            Doubt::Unclear { status, code, message }.into()
+        }
         other => {
             let (code, message) = owned();
             Doubt::Fault { status: other, code, message }.into()

@@ -5,8 +5,17 @@ use std::{error::Error, fmt, time::Duration};
 use reqwest::Url;
 use thiserror::Error;
 
-/// How long one call may take in all, in milliseconds: the original's limit.
+/// How long one call that somebody waits for may take in all, in milliseconds: the original's limit.
 pub const TIMEOUT_MS: u64 = 610;
+/// The least of it that can be set, in milliseconds: with less, nothing would ever be paid.
+pub const TIMEOUT_MS_MIN: u64 = 50;
+/// The most of it that can be set, in milliseconds. A call that goes on must be over long before its try is looked into
+/// ([`SETTLE_AFTER`](crate::judge::SETTLE_AFTER)).
+pub const TIMEOUT_MS_MAX: u64 = 5_000;
+/// How long one call that nobody waits for may take in all, in milliseconds: lookups of tries without an outcome and of
+/// webhooks, and refunds. Longer, so that a provider that always takes longer than a buyer waits still tells what became
+/// of the money; below [`SETTLE_AFTER`](crate::judge::SETTLE_AFTER).
+pub const BACKGROUND_TIMEOUT_MS: u64 = 8_000;
 
 /// The longest payment key, in characters (API reference, Payment object).
 pub const PAYMENT_KEY_CHARS_MAX: usize = 200;
@@ -56,6 +65,12 @@ impl TossConfig {
         Self { timeout, ..self }
     }
 
+    /// The same provider, asked by nobody who waits ([`BACKGROUND_TIMEOUT_MS`]).
+    pub fn in_background(self) -> Self {
+        let timeout = self.timeout.max(Duration::from_millis(BACKGROUND_TIMEOUT_MS));
+        Self { timeout, ..self }
+    }
+
     /// The base URL, once all of the configuration is found sound.
     pub(super) fn validated(&self) -> Result<Url, TossConfigError> {
         let base = Url::parse(&self.base_url).map_err(|error| TossConfigError::BaseUrl(error.to_string()))?;
@@ -95,6 +110,16 @@ mod tests {
         assert!(matches!(wrong("http://127.0.0.1", ""), Err(TossConfigError::SecretKey)));
         let endless = TossConfig::new("http://127.0.0.1", "k").timeout(Duration::ZERO);
         assert!(matches!(endless.validated(), Err(TossConfigError::Timeout)));
+    }
+
+    #[test]
+    fn every_call_is_over_before_its_try_is_looked_into() {
+        let settled = crate::judge::SETTLE_AFTER.num_milliseconds().unsigned_abs();
+        for limit in [TIMEOUT_MS, TIMEOUT_MS_MAX, BACKGROUND_TIMEOUT_MS] {
+            assert!((TIMEOUT_MS_MIN..settled).contains(&limit), "{limit} ms");
+        }
+        let config = TossConfig::new("http://127.0.0.1:1", "k").in_background();
+        assert_eq!(config.timeout, Duration::from_millis(BACKGROUND_TIMEOUT_MS));
     }
 
     #[test]

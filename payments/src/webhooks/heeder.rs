@@ -20,8 +20,11 @@ use crate::{
 /// Payments that the provider is asked about at once, at most.
 const AT_ONCE_MAX: usize = 8;
 /// While a try is younger than this its own answer is waited for, which says the same and says whose request it was. It is
-/// what a call to the provider may take (610 ms, unless told otherwise) and a little more.
+/// what a call to the provider may take, unless told otherwise ([`TIMEOUT_MS`](crate::toss::TIMEOUT_MS)), and
+/// [`ANSWER_SLACK`].
 pub const ANSWER_WAIT: Duration = Duration::seconds(1);
+/// How much later than its call may take an answer can be in the log.
+pub const ANSWER_SLACK: Duration = Duration::milliseconds(390);
 /// How often the provider is asked, at most, before it is believed that it does not say what a webhook says: what it tells
 /// and what it answers may come from two places, and one be behind the other. With the pauses between that takes 7 seconds.
 pub const ASK_TRIES_MAX: i32 = 5;

@@ -1,14 +1,19 @@
 //! Paying: intent first, one effect whatever is repeated or lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aggregates::{AttemptId, PaymentCommand, PaymentError, PaymentStatus, payment::Outcome};
 use journal::ExecuteError;
-use payments::{Approval, ApproveError, BreakerState, GuardOptions};
+use payments::{Approval, ApproveError, BreakerState, Cashier, GuardOptions, Provider};
 use serde_json::json;
 use stack::testing::eventually;
 
-use crate::till::{PRICE, TOO_SLOW_MS, Till, metadata, new_attempt};
+use crate::{
+    gated::Gated,
+    till::{PRICE, TOO_SLOW_MS, Till, metadata, new_attempt},
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn the_intent_is_in_the_journal_before_the_outcome() {
@@ -97,50 +102,118 @@ async fn a_payment_that_cannot_be_paid_is_refused_before_the_provider_hears_of_i
     assert_eq!(till.state(payment).await.status(), Some(PaymentStatus::PaymentCanceled));
 }
 
-#[tokio::test]
-async fn a_provider_in_trouble_is_left_alone_until_probes_get_through() {
-    let open_wait = Duration::from_secs(1);
-    let options = GuardOptions { window_tries: 4, probes: 1, open_wait, ..GuardOptions::default() };
-    let till = Till::guarded(options).await;
-    let payment = till.payment().await;
+/// Half-open from the first failure on, as good as at once, and closed again after two successes in a row.
+fn nervous() -> GuardOptions {
+    let open_wait = Duration::from_millis(1);
+    GuardOptions { window_tries: 1, probes: 1, open_wait, ..GuardOptions::default() }
+}
+
+/// Open from the second failure on, and for as long as any test takes.
+fn stubborn() -> GuardOptions {
+    GuardOptions { open_wait: Duration::from_hours(1), ..nervous() }
+}
+
+/// Fails until the breaker has opened.
+async fn open_the_breaker(till: &Till) {
     till.desk.fault(json!({"down": true})).await;
-    let attempt = new_attempt();
-    while till.cashier.breaker() != BreakerState::Open {
-        assert!(matches!(till.pay(payment, attempt).await.unwrap(), Approval::Later { .. }));
+    let payment = till.payment().await;
+    for _ in 0..2 {
+        assert!(matches!(till.pay(payment, new_attempt()).await.unwrap(), Approval::Later { .. }));
     }
-    // Open: nobody is asked, and nothing is written down.
+    assert_ne!(till.cashier.breaker(), BreakerState::Closed);
+    till.desk.fault(json!({"down": false})).await;
+}
+
+#[tokio::test]
+async fn a_provider_in_trouble_is_left_alone() {
+    let till = Till::guarded(stubborn()).await;
+    open_the_breaker(&till).await;
     let (calls, position) = (till.desk.counts().calls, till.journal.position());
     let other = till.payment().await;
-    assert!(matches!(till.pay(other, new_attempt()).await.unwrap(), Approval::Later { .. }));
-    assert_eq!(till.desk.counts().calls, calls);
+    let put_off = till.pay(other, new_attempt()).await.unwrap();
+    let Approval::Later { retry_after, kept, .. } = put_off else { panic!("{put_off:?}") };
+    assert!(retry_after > Duration::from_mins(50), "it says when the breaker lets somebody through: {retry_after:?}");
+    assert!(!kept, "the tickets are gone by then");
+    assert_eq!(till.desk.counts().calls, calls, "nobody is asked");
     assert_eq!(till.journal.position(), position.next(), "only the other payment's request was appended");
+}
 
-    till.desk.fault(json!({"down": false})).await;
-    eventually("the breaker to close", Duration::from_secs(30), || async {
-        matches!(till.pay(payment, attempt).await.unwrap(), Approval::Approved { .. })
-    })
-    .await;
-    assert!(matches!(till.pay(other, new_attempt()).await.unwrap(), Approval::Approved { .. }));
-    assert_eq!(till.desk.counts().charged, 2 * PRICE);
+#[tokio::test]
+async fn probes_that_get_through_end_the_trouble() {
+    let till = Till::guarded(nervous()).await;
+    open_the_breaker(&till).await;
+    let payments = futures::future::join_all((0..3).map(|_| till.payment())).await;
+    for payment in &payments {
+        eventually("the breaker to let it through", DEADLINE, || async {
+            matches!(till.pay(*payment, new_attempt()).await.unwrap(), Approval::Approved { .. })
+        })
+        .await;
+    }
+    assert_eq!(till.cashier.breaker(), BreakerState::Closed);
+    assert_eq!(till.desk.counts().charged, 3 * PRICE);
+}
+
+#[tokio::test]
+async fn what_never_reached_the_provider_says_nothing_about_it() {
+    let till = Till::guarded(nervous()).await;
+    open_the_breaker(&till).await;
+    eventually("the breaker to be half-open", DEADLINE, || async { till.cashier.breaker() == BreakerState::HalfOpen })
+        .await;
+    let calls = till.desk.counts().calls;
+    for _ in 0..3 {
+        let canceled = till.payment().await;
+        till.cancel(canceled).await;
+        let refused = till.pay(canceled, new_attempt()).await;
+        assert!(matches!(refused, Err(ApproveError::Execute(ExecuteError::Refused(PaymentError::Canceled)))));
+    }
+    assert_eq!(till.desk.counts().calls, calls);
+    assert_eq!(till.cashier.breaker(), BreakerState::HalfOpen, "nobody has seen that it is well");
+}
+
+#[tokio::test]
+async fn what_is_over_is_told_so_whatever_the_breaker_does() {
+    let till = Till::guarded(stubborn()).await;
+    let (paid, canceled, expired) = (till.payment().await, till.payment().await, till.expired_payment().await);
+    assert!(matches!(till.pay(paid, new_attempt()).await.unwrap(), Approval::Approved { .. }));
+    till.cancel(canceled).await;
+    open_the_breaker(&till).await;
+    assert_eq!(till.cashier.breaker(), BreakerState::Open);
+    let refused = till.pay(canceled, new_attempt()).await;
+    assert!(
+        matches!(refused, Err(ApproveError::Execute(ExecuteError::Refused(PaymentError::Canceled)))),
+        "{refused:?}"
+    );
+    let refused = till.pay(expired, new_attempt()).await;
+    assert!(
+        matches!(refused, Err(ApproveError::Execute(ExecuteError::Refused(PaymentError::Expired(_))))),
+        "{refused:?}"
+    );
+    assert!(matches!(till.pay(paid, new_attempt()).await.unwrap(), Approval::Approved { .. }));
 }
 
 #[tokio::test]
 async fn one_more_than_may_pay_at_once_pays_a_little_later() {
-    let till = Till::guarded(GuardOptions { at_once_max: 1, ..GuardOptions::default() }).await;
+    let till = Till::open().await;
+    let gated = Arc::new(Gated::new(till.desk.toss.clone()));
+    gated.before.shut();
+    let options = GuardOptions { at_once_max: 1, ..GuardOptions::default() };
+    let cashier = Cashier::new(till.journal.clone(), Arc::clone(&gated) as Arc<dyn Provider>, options);
     let (slow, waiting) = (till.payment().await, till.payment().await);
-    till.desk.fault(json!({"latencyMs": [1_000, 1_000]})).await;
-    let paying = till.pay(slow, new_attempt());
-    let refused = async {
-        eventually("the first to be under way", Duration::from_secs(10), || async {
-            till.state(slow).await.in_flight().is_some()
-        })
-        .await;
-        till.pay(waiting, new_attempt()).await
+    let pay = async |payment| {
+        let attempt = new_attempt();
+        cashier.approve(payment, attempt, attempt.to_string(), &metadata()).await.unwrap()
     };
-    let (paid, refused) = tokio::join!(paying, refused);
-    assert!(matches!(refused.unwrap(), Approval::Later { .. }));
+    let put_off = async {
+        gated.before.somebody().await;
+        let put_off = pay(waiting).await;
+        gated.before.let_one_through();
+        put_off
+    };
+    let (paid, put_off) = tokio::join!(pay(slow), put_off);
+    let Approval::Later { kept, .. } = put_off else { panic!("{put_off:?}") };
+    assert!(kept, "there are ten minutes left");
     assert_eq!(till.events(waiting).await, ["PaymentRequested"]);
-    assert!(matches!(paid.unwrap(), Approval::Approved { .. }));
+    assert!(matches!(paid, Approval::Approved { .. }), "{paid:?}");
 }
 
 #[tokio::test]

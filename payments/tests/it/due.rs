@@ -26,11 +26,11 @@ pub async fn note_all(till: &Till) {
     sqlx::query("UPDATE payment_work SET due_at = now()").execute(till.journal.pool()).await.unwrap();
 }
 
-async fn work(till: &Till) -> Vec<(String, i32)> {
+pub async fn work(till: &Till) -> Vec<(String, i32)> {
     sqlx::query_as("SELECT kind, tries FROM payment_work ORDER BY kind").fetch_all(till.journal.pool()).await.unwrap()
 }
 
-async fn confirm_behind_our_back(till: &Till, payment: PaymentId, attempt: AttemptId) {
+pub async fn confirm_behind_our_back(till: &Till, payment: PaymentId, attempt: AttemptId) {
     let amount = till.state(payment).await.request().unwrap().amount;
     let confirm = Confirm { payment_key: attempt.to_string(), order_id: payment, amount, idempotency_key: attempt };
     till.desk.toss.confirm(confirm).await.unwrap();

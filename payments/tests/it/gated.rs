@@ -9,11 +9,13 @@ pub struct Gated {
     toss: TossProvider,
     pub before: Door,
     pub after: Door,
+    /// Before a refund has its effect.
+    pub refunds: Door,
 }
 
 impl Gated {
     pub fn new(toss: TossProvider) -> Self {
-        Self { toss, before: Door::default(), after: Door::default() }
+        Self { toss, before: Door::default(), after: Door::default(), refunds: Door::default() }
     }
 }
 
@@ -29,7 +31,11 @@ impl Provider for Gated {
     }
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, ProviderResult<ProviderPayment>> {
-        self.toss.cancel(cancel)
+        async move {
+            self.refunds.pass().await;
+            self.toss.cancel(cancel).await
+        }
+        .boxed()
     }
 
     fn lookup_order(&self, order_id: PaymentId) -> BoxFuture<'_, ProviderResult<Option<ProviderPayment>>> {

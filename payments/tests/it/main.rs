@@ -1,6 +1,7 @@
 //! The adapter against the simulator, over real TCP.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod attention;
 mod books;
 mod cancel;
 mod cashier;
@@ -15,6 +16,7 @@ mod inbox;
 mod kept;
 mod late;
 mod lookup;
+mod made_up_keys;
 mod races;
 mod refusals;
 mod shown;

@@ -50,6 +50,15 @@ impl Till {
 
     /// A payment to be paid.
     pub async fn payment(&self) -> PaymentId {
+        self.payment_until(Utc::now() + Duration::seconds(600)).await
+    }
+
+    /// A payment whose time is over.
+    pub async fn expired_payment(&self) -> PaymentId {
+        self.payment_until(Utc::now() - Duration::seconds(1)).await
+    }
+
+    async fn payment_until(&self, expires_at: DateTime<Utc>) -> PaymentId {
         let booking_id = BookingId(Uuid::now_v7());
         let payment_id = PaymentId::of(booking_id);
         let request = Request {
@@ -59,7 +68,7 @@ impl Till {
             user_id: UserId(Uuid::nil()),
             qty: Qty::new(1).unwrap(),
             amount: Money::krw(PRICE),
-            expires_at: Utc::now() + Duration::seconds(600),
+            expires_at,
         };
         self.execute(payment_id, PaymentCommand::Request(request)).await;
         payment_id

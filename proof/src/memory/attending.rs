@@ -65,6 +65,8 @@ pub(super) enum Stage {
     Begin,
     LookUp(Box<Payment>),
     Refund(Cancel),
+    /// More follows than what is written next: that is noted before.
+    NoteMore(Box<Self>),
     Append(PaymentCommand, Option<Box<ProviderPayment>>),
     /// What else follows from what the provider says.
     Follow(Box<ProviderPayment>),
@@ -151,6 +153,7 @@ impl World {
                 Err(error) if judge::is_refusal(&error) => Stage::WriteDown(Attended::Refused),
                 Err(_) => Stage::WriteDown(Attended::Later),
             }),
+            Stage::NoteMore(next) => self.note_more(p, payment, *next),
             Stage::Append(command, found) => match self.execute::<Payment>(p, Gate::Outcome, payment.0, command)? {
                 Executed::Done { state, .. } if state.refund_due().is_none() => {
                     Some(found.map_or(Stage::WriteDown(Attended::Done), Stage::Follow))
@@ -199,12 +202,37 @@ impl World {
             {
                 return Err(Breach::at(self.log.head(), format!("given up, and may be on its way: {state:?}")));
             }
-            Found::Outcome(command) => Stage::Append(command, else_follows),
+            Found::Outcome(command) => self.append(command, else_follows),
             Found::LateMoney(command) => {
                 self.meet("late money");
-                Stage::Append(command, else_follows)
+                self.append(command, else_follows)
+            }
+            Found::Person(why) => {
+                return Err(Breach::at(self.log.head(), format!("a person must look at {state:?}: {why}")));
             }
         })
+    }
+
+    fn append(&self, command: PaymentCommand, found: Option<Box<ProviderPayment>>) -> Stage {
+        let more = found.as_deref().is_some_and(judge::more_follows) && self.mutation != Mutation::NothingMoreNoted;
+        let append = Stage::Append(command, found);
+        if more { Stage::NoteMore(Box::new(append)) } else { append }
+    }
+
+    fn note_more(&mut self, p: usize, payment: PaymentId, next: Stage) -> Option<Stage> {
+        let fault = self.pass(Gate::Table);
+        if fault == Some(Fault::Fails) {
+            return Some(Stage::WriteDown(Attended::Later));
+        }
+        if fault != Some(Fault::CrashesBefore) {
+            let row = Row { due_at: self.now, tries: 0, refusals: 0 };
+            self.table.entry((payment, Kind::Verify)).or_insert(row);
+        }
+        if matches!(fault, Some(Fault::CrashesBefore | Fault::CrashesAfter)) {
+            self.crash(p);
+            return None;
+        }
+        Some(next)
     }
 
     fn follow(&mut self, p: usize, payment: PaymentId, paid: Box<ProviderPayment>) -> Result<Option<Stage>, Breach> {

@@ -40,6 +40,8 @@ pub enum Flow {
     DeclinedOnce,
     /// Two fans want the same last tickets.
     LastTickets,
+    /// Paid by one who dies before that is written down, and given back past us before anybody looks; no webhook tells.
+    GivenBackUnheard,
     /// The concert is called off when one booking is paid, one is held, one is being paid and one has just been asked for.
     CallConcertOff,
 }
@@ -65,6 +67,7 @@ impl Flow {
             Self::PayAndCancel,
             Self::DeclinedOnce,
             Self::LastTickets,
+            Self::GivenBackUnheard,
             Self::CallConcertOff,
         ];
         flows.extend((0..PAYERS_STEPS).map(Self::CancelWhilePaying));
@@ -75,14 +78,24 @@ impl Flow {
     /// Runs it, with `fault` at the nth gate, the saga taking `batch` events at once. Returns how it ended and the gates that
     /// were passed; the error is what is wrong, and all that happened.
     pub fn run(self, batch: usize, fault: Option<(usize, Fault)>) -> Result<(Outcome, Vec<Gate>), (Breach, String)> {
+        self.run_with(Mutation::None, batch, fault)
+    }
+
+    /// The same, with a mistake in it.
+    pub fn run_with(
+        self,
+        mutation: Mutation,
+        batch: usize,
+        fault: Option<(usize, Fault)>,
+    ) -> Result<(Outcome, Vec<Gate>), (Breach, String)> {
         let attempt = |mut world: World| {
             world.batch = batch;
             let outcome = world.play(self, fault).and_then(|()| world.settle());
             (outcome.map(|()| (world.outcome(), world.passed.clone())), world.story())
         };
-        match attempt(World::new(0, Fates::Kind, Mutation::None)).0 {
+        match attempt(World::new(0, Fates::Kind, mutation)).0 {
             Ok(outcome) => Ok(outcome),
-            Err(breach) => Err((breach, attempt(World::new(0, Fates::Kind, Mutation::None).with_story()).1)),
+            Err(breach) => Err((breach, attempt(World::new(0, Fates::Kind, mutation).with_story()).1)),
         }
     }
 }
@@ -142,6 +155,18 @@ impl World {
                 self.book_through(&fan)?;
                 others.iter().try_for_each(|fan| self.book_through(fan))?;
                 self.pay_through(&fan, "1")
+            }
+            Flow::GivenBackUnheard => {
+                self.webhooks = None;
+                self.book_through(&fan)?;
+                self.come_to_pay(1, &fan, "1");
+                // Looks, writes the intent down, asks.
+                for _ in 0..3 {
+                    self.somebody_gets_on(1)?;
+                }
+                self.crash(1);
+                let _there_was_some = self.bank.give_back_past_us(fan.payment(), self.now);
+                Ok(())
             }
             Flow::CallConcertOff => {
                 let others = [self.fan(concert, two), self.fan(concert, two), self.fan(concert, two)];

@@ -53,6 +53,8 @@ pub enum Mutation {
     ForgottenCancellations,
     /// A refund that was not answered counts as made.
     HopefulRefund,
+    /// Whoever finds that money came, and went back already, notes nothing before doing what follows step by step.
+    NothingMoreNoted,
 }
 
 impl Mutation {

@@ -14,6 +14,8 @@ fn is_race(flow: Flow, gate: Gate) -> bool {
         Flow::CancelWhilePaying(_) | Flow::DeclinedOnce => {
             matches!(gate, Gate::Till | Gate::Confirm)
         }
+        // Without a try there is no money; with one that comes late, nobody gives it back.
+        Flow::GivenBackUnheard => matches!(gate, Gate::Till | Gate::Confirm),
         Flow::Pay | Flow::Expire | Flow::Cancel | Flow::PayAndCancel | Flow::LastTickets => false,
     }
 }
@@ -23,7 +25,9 @@ fn ends_alike(flow: Flow, race: bool, outcome: &Outcome, undisturbed: &Outcome) 
     let lost = race && matches!(flow, Flow::ExpireWhilePaying(_)) && {
         outcome.kept == 0 && outcome.statuses.values().all(|status| *status == Some(BookingStatus::BookingExpired))
     };
-    lost || (&outcome.statuses, outcome.kept) == (&undisturbed.statuses, undisturbed.kept)
+    // Nobody pays in the end, or late money is taken or goes back: all of it is checked when all has settled.
+    let other_money = race && flow == Flow::GivenBackUnheard;
+    lost || other_money || (&outcome.statuses, outcome.kept) == (&undisturbed.statuses, undisturbed.kept)
 }
 
 #[test]

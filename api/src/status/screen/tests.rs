@@ -75,17 +75,20 @@ fn concerts_that_are_called_off_show_how_far_that_is() {
         name: name.map(str::to_owned),
         bookings: 20_000,
         canceled,
+        released: canceled - 1_000,
         started_at: at() - TimeDelta::seconds(30),
         finished_at,
     };
     let mut report = report();
     let ended = Some(at() - TimeDelta::seconds(10));
     report.concert_cancellations = vec![cancellation(Some("가을밤"), 5_000, None), cancellation(None, 20_000, ended)];
-    let text = PLAIN.lines(&report).join("\n");
+    report.concert_cancellations[1].released = 20_000;
+    let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = PLAIN.lines(&report).iter().map(words).collect::<Vec<_>>().join("\n");
     let expected = "\
-concert called off                         cancelled            took
-가을밤                                  5,000/20,000   25.0 %   30 s   under way
-00000000-0000-0000-0000-000000000003   20,000/20,000    100 %   20 s   through";
+concert called off cancelled free again took
+가을밤 5,000/20,000 25.0 % 4,000/20,000 20.0 % 30 s under way
+00000000-0000-0000-0000-000000000003 20,000/20,000 100 % 20,000/20,000 100 % 20 s through";
     assert!(text.contains(expected), "{text}");
 }
 
