@@ -3,8 +3,9 @@
 use async_nats::HeaderMap;
 use journal::Position;
 use nats::{AgreementError, Divergence, Halt, RelayState, STREAM, compare, to_message};
+use stack::testing::eventually;
 
-use crate::support::World;
+use crate::support::{SOON, World};
 
 async fn forge(world: &World, subject: &'static str) -> u64 {
     let acknowledged = world.context().await.publish(subject, "{}".into()).await.unwrap().await.unwrap();
@@ -110,7 +111,12 @@ async fn every_part_of_the_last_message_is_compared() {
     let context = world.context().await;
     for (wanted, subject, headers, payload) in cases {
         let stream = nats::ensure_stream(&context, nats::StreamOptions::default()).await.unwrap();
-        context.publish_with_headers(subject, headers, payload).await.unwrap().await.unwrap();
+        // The server may still hand it to the stream that was just deleted, which refuses it.
+        eventually("the new stream to take it", SOON, || async {
+            let sent = context.publish_with_headers(subject.clone(), headers.clone(), payload.clone()).await.unwrap();
+            sent.await.is_ok()
+        })
+        .await;
         let found = compare(&stream, &world.journal).await.unwrap_err();
         let AgreementError::Diverged(Divergence::Mismatch { sequence: 1, differs, .. }) = found else {
             panic!("{found}")
