@@ -84,6 +84,7 @@ fn throughput(report: &Report, area: &Area<'_>) -> Drawn<bool> {
     let mut chart = ChartBuilder::on(area)
         .caption("Bookings and lifecycles a second (median; least and most round)", (FONT, CAPTION))
         .margin(15)
+        .margin_right(50)
         .x_label_area_size(LABELS)
         .y_label_area_size(NAMES_WIDTH)
         .build_cartesian_2d(0.0..most * 1.1, 0.0..bars.len() as f64)?;
@@ -126,6 +127,7 @@ fn latency(report: &Report, area: &Area<'_>) -> Drawn<bool> {
     let mut chart = ChartBuilder::on(area)
         .caption("Time until answered, at half of each maximum rate (open loop)", (FONT, CAPTION))
         .margin(15)
+        .margin_right(50)
         .x_label_area_size(LABELS)
         .y_label_area_size(LABELS)
         .build_cartesian_2d((2.0..10_000.0_f64).log_scale(), (least.max(0.1) * 0.8..most * 1.3).log_scale())?;
@@ -166,6 +168,7 @@ fn growth(report: &Report, area: &Area<'_>) -> Drawn<bool> {
     let mut chart = ChartBuilder::on(area)
         .caption("Bookings a second by the length of the log", (FONT, CAPTION))
         .margin(15)
+        .margin_right(50)
         .x_label_area_size(LABELS)
         .y_label_area_size(LABELS)
         .build_cartesian_2d(0.0..events * 1.1, 0.0..most * 1.2)?;
