@@ -19,6 +19,8 @@ const FANS: usize = 4;
 const TICKETS: u64 = 100_000;
 /// What they are told before, and again after, something is done.
 const TOLD: usize = 30;
+/// Histories on the longest page.
+const PAGE: usize = 200;
 /// The advisory lock that a gate waits at.
 const GATE: i64 = 47_110_815;
 
@@ -69,17 +71,21 @@ impl Readers {
 }
 
 async fn look(anonymous: Client, fan: Fan, postgres: PgPool, concert: String, stop: Arc<AtomicBool>) -> u64 {
-    let (mut looks, mut bookings, mut at) = (0, 0, 0);
+    let requested = "SELECT count(*) FROM events WHERE event_type = 'BookingRequested' AND position <= $1
+                     AND payload -> 'BookingRequested' ->> 'userId' = $2";
+    let mut looks = 0;
     while !stop.load(Relaxed) {
-        let head = Log::head(&postgres).await;
-        let shown = anonymous.get_at(&format!("/concerts/{concert}"), head).await.ok(200);
+        let end = Log::head(&postgres).await;
+        let shown = anonymous.get_at(&format!("/concerts/{concert}"), end).await.ok(200);
         let [capacity, held, sold, available] = shown.tickets();
         assert_eq!(capacity, held + sold + available, "{}", shown.text);
-        let position = shown.number_at("/position");
-        assert!(position >= at, "the concert went back from {at} to {position}");
-        let histories = fan.histories_at(head).await;
-        assert!(histories.len() >= bookings, "{} bookings after {bookings}", histories.len());
-        (at, bookings, looks) = (position, histories.len(), looks + 1);
+        let seen = fan.get_at(&format!("/bookingHistories/{}?limit={PAGE}", fan.id), end).await.ok(200);
+        let seen = seen.body.as_array().unwrap().len();
+        let requested: i64 =
+            sqlx::query_scalar(requested).bind(end.cast_signed()).bind(&fan.id).fetch_one(&postgres).await.unwrap();
+        let due = usize::try_from(requested).unwrap().min(PAGE);
+        assert!(seen >= due, "stale: {seen} bookings of {due} at {end}");
+        looks += 1;
     }
     looks
 }
@@ -157,7 +163,7 @@ impl Gated {
     }
 
     /// SIGKILL, right there.
-    async fn is_killed(mut self) {
+    async fn dies(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         // Its session still waits at the gate; let through, it finds nobody to answer.
@@ -178,7 +184,7 @@ async fn killed_in_any_phase_a_rebuild_leaves_the_live_copy_and_goes_on_when_run
     let readers = Readers::start(&system, &postgres, &fans, &concert);
     for projection in ["ticket-counts", "mypage"] {
         for phase in ["loading", "indexing", "following", "comparing", "switching", "switched"] {
-            Gated::at(&system, projection, phase).await.is_killed().await;
+            Gated::at(&system, projection, phase).await.dies().await;
             crowd.is_told(5).await;
             // Until Postgres has seen that its session is gone, the killed one is taken to be at it.
             let last = std::sync::Mutex::new(Value::Null);
