@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Settings, System, http, status,
+    Settings, System, audit, http, status,
     system::install_cryptography,
     telemetry,
     up::{self, Signals},
@@ -53,6 +53,9 @@ enum Command {
     },
     /// Show where the system stands: the log, who follows it how far, money, holds, processes.
     Status(status::Options),
+    /// The log as evidence: verify it, tell from it, replay it, export it.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Print the OpenAPI 3.1 document.
     Openapi,
     /// Run the payment provider's simulator.
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
             Command::Up { data, listen, no_demo } => up::run(&data, listen, !no_demo).await,
             Command::Serve { listen, .. } => serve(listen).await,
             Command::Status(options) => status::run(options).await,
+            Command::Audit(command) => audit::run(command).await,
             Command::Openapi => openapi(),
             Command::Provider { listen, books, webhook_url } => provider(listen, books, webhook_url).await,
         }

@@ -1,6 +1,7 @@
 //! The product around the core: HTTP, accounts, the composition of its tasks, and the private servers of `up`.
 
 pub mod accounts;
+mod audit;
 pub mod cli;
 mod http;
 mod secret;

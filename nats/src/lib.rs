@@ -9,9 +9,10 @@ mod consumer;
 mod envelope;
 mod extent;
 mod relay;
+mod scan;
 mod stream;
 
-pub use async_nats::Client;
+pub use async_nats::{Client, jetstream::Message};
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
 pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
@@ -19,4 +20,5 @@ pub use consumer::{Feed, MirrorSource};
 pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};
 pub use extent::{ExtentError, mirrored_position};
 pub use relay::{Halt, IN_FLIGHT_MAX, LEASE, Relay, RelayState, RelayStatus};
+pub use scan::{ScanError, StreamScan, difference};
 pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};

@@ -12,7 +12,7 @@ pub(crate) mod place;
 mod report;
 #[cfg(test)]
 mod sample;
-mod screen;
+pub(crate) mod screen;
 mod seen;
 pub(crate) mod table;
 mod verdict;

@@ -4,12 +4,14 @@ mod fold;
 mod projector;
 mod rows;
 mod shelf;
+mod stored;
 mod view;
 mod views;
 mod watchers;
 
 pub use projector::{CONCERTS_KNOWN_MAX, TicketCounts};
 pub use shelf::CONCERTS_KEPT_MAX;
+pub use stored::StoredCounts;
 pub use view::ConcertView;
 pub use views::{CONCERTS_LIMIT_MAX, ConcertViews, POLL_INTERVAL};
 pub use watchers::WATCHED_CONCERTS_MAX;

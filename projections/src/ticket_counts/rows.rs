@@ -14,7 +14,7 @@ pub(super) const CHECKPOINT: &str = "ticket-counts.v1";
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// In the order in which [`from_row`] reads them.
-const COLUMNS: &str = "concert_id, organizer_id, name, venue, starts_at, price_amount, price_currency, \
+pub(super) const COLUMNS: &str = "concert_id, organizer_id, name, venue, starts_at, price_amount, price_currency, \
                        max_per_booking, hold_seconds, canceled, capacity, held, sold, registered_position, position";
 
 /// Moves the checkpoint, and only if it moved writes the rows: one statement is one transaction is one round trip.
@@ -112,7 +112,7 @@ fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
-fn from_row(row: &PgRow) -> Result<ConcertView, Error> {
+pub(super) fn from_row(row: &PgRow) -> Result<ConcertView, Error> {
     let tickets = |index: usize, column: &'static str| {
         row.try_get::<i32, _>(index)
             .map_err(Error::from)
