@@ -13,6 +13,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(crate) use place::aggregate;
+pub(crate) use replay::at;
+
 /// The log as evidence.
 #[derive(Subcommand)]
 pub(crate) enum Audit {

@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
-    bookings, concerts, health, histories, live, observe, openapi, payments,
+    audits, bookings, concerts, health, histories, live, observe, openapi, payments,
     problem::{Kind, Problem},
     sessions,
     state::Api,
@@ -45,6 +45,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::toss))
         .routes(routes!(histories::list))
         .routes(routes!(histories::of_user))
+        .routes(routes!(audits::events))
+        .routes(routes!(audits::state))
+        .routes(routes!(audits::why))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

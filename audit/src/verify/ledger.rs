@@ -27,7 +27,8 @@ pub(super) struct Ledger {
     pub bookings: Shelf<BookingRecord>,
     pub concerts: Shelf<ConcertRecord>,
     pub users: Shelf<UserRecord>,
-    /// Users that were erased, and where: their lines up to there are gone from the histories.
+    /// Users that were erased, and where: their lines up to there are gone from the histories. Few ever
+    /// are, and each takes 24 bytes, so all are kept.
     pub erased: HashMap<UserId, Position>,
     pub registered_concerts: u64,
     pub findings: Findings,

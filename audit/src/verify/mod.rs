@@ -16,6 +16,8 @@ mod progress;
 mod records;
 mod settled;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 mod verification;
 
 pub use check::{BREACHES_SHOWN_MAX, Breach, Check, Checked, Verdict};

@@ -14,6 +14,7 @@ async fn a_log_made_by_the_product_passes() {
     assert_passes(&report);
     let head = world.journal.position();
     assert_eq!((report.position, report.events), (head, head.0));
+    assert_eq!(world.scan().await, head.0);
     for check in [Check::Order, Check::Decode, Check::Origin, Check::Transitions, Check::Mirror] {
         assert_eq!(checked(&report, check).count, head.0, "{check:?}");
     }
