@@ -80,6 +80,9 @@ pub async fn verify(
     progress: Arc<Progress>,
 ) -> Result<Report, Error> {
     let mut findings = Findings::default();
+    if others.is_empty() {
+        fold::nothing_yet(&mut findings, Check::Seals, "there are none to check");
+    }
     // What is made from the log is looked at before the log, so that it cannot be ahead of it.
     let histories = open_histories(subject, &mut findings);
     let scan = open_mirror(subject, &mut findings).await;
