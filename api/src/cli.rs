@@ -54,7 +54,7 @@ enum Command {
     },
     /// Show where the system stands: the log, who follows it how far, money, holds, processes.
     Status(status::Options),
-    /// The log as evidence.
+    /// The log as evidence: verify it, tell from it, replay it, export it, give receipts.
     #[command(subcommand)]
     Audit(audit::Audit),
     /// The keys that sign checkpoints of the log.

@@ -12,9 +12,10 @@ mod extent;
 mod lost;
 mod refill;
 mod relay;
+mod scan;
 mod stream;
 
-pub use async_nats::Client;
+pub use async_nats::{Client, jetstream::Message};
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
 pub use checkpoints::{CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, Checkpoints, CheckpointsError};
@@ -25,4 +26,5 @@ pub use extent::{ExtentError, mirrored_position};
 pub use lost::{LostError, Parting, parting, read_lost};
 pub use refill::{RefillError, Refilled, refill};
 pub use relay::{Halt, IN_FLIGHT_MAX, LEASE, Relay, RelayState, RelayStatus};
+pub use scan::{ScanError, StreamScan, difference};
 pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};

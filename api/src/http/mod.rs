@@ -1,5 +1,6 @@
 //! The REST API: routes, and the one place where errors become statuses.
 
+mod audits;
 mod bookings;
 mod caller;
 mod concerts;

@@ -273,6 +273,16 @@ impl From<ReceiptError> for Problem {
     }
 }
 
+impl From<audit::Error> for Problem {
+    fn from(error: audit::Error) -> Self {
+        match error {
+            absent if absent.is_absent() => Self::new(Kind::NotFound, absent.to_string()),
+            audit::Error::Connect(_) | audit::Error::Postgres(_) => Self::unavailable(&error),
+            other => Self::internal(&other),
+        }
+    }
+}
+
 impl From<projections::Error> for Problem {
     fn from(error: projections::Error) -> Self {
         if error.is_transient() { Self::unavailable(&error) } else { Self::internal(&error) }

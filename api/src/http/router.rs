@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
-    bookings, concerts, health, histories, live, observe, openapi, payments,
+    audits, bookings, concerts, health, histories, live, observe, openapi, payments,
     problem::{Kind, Problem},
     receipts, seals, sessions,
     state::Api,
@@ -50,6 +50,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(seals::checkpoint))
         .route("/tile/{level}/{*n}", get(seals::hashes))
         .route("/tile/entries/{*n}", get(seals::entries))
+        .routes(routes!(audits::events))
+        .routes(routes!(audits::state))
+        .routes(routes!(audits::why))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

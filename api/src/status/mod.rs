@@ -13,7 +13,7 @@ mod rebuilds;
 mod report;
 #[cfg(test)]
 mod sample;
-mod screen;
+pub(crate) mod screen;
 mod seen;
 pub(crate) mod table;
 mod verdict;

@@ -21,7 +21,7 @@ const UNKNOWN: &str = "?";
 
 /// How the report is shown.
 #[derive(Clone, Copy)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     /// With colours.
     pub coloured: bool,
     /// How wide it is, where what is long should be broken into lines.
@@ -40,7 +40,7 @@ impl Screen {
     }
 
     /// The report, the verdict first.
-    pub fn lines(self, report: &Report) -> Vec<String> {
+    pub(super) fn lines(self, report: &Report) -> Vec<String> {
         let mut lines = self.verdict(report);
         lines.push(String::new());
         lines.extend(self.log(report));

@@ -10,6 +10,7 @@ mod read_side;
 mod readers;
 mod rebuild;
 mod retry;
+mod stored;
 mod table;
 mod writer;
 
@@ -20,4 +21,5 @@ pub use readers::{HISTORIES_LIMIT_MAX, READERS_MAX};
 pub use rebuild::drop_old;
 pub(crate) use rebuild::rebuild;
 pub use retry::retry;
+pub use stored::StoredHistories;
 pub use writer::MyPageProjection;

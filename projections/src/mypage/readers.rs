@@ -78,7 +78,7 @@ fn read(
     Ok(histories)
 }
 
-fn from_row(row: &Row<'_>) -> Result<BookingHistory, Error> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<BookingHistory, Error> {
     let id = |index: usize| row.get(index).map(Uuid::from_bytes);
     let time = |index: usize, column: &'static str| {
         let micros: i64 = row.get(index)?;

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Boxoffice, Crowd, Fan, Log, Promise, SOON, Server, alive, assert_in_log, assert_mirrored, assert_still_said,
-    eventually,
+    assert_verified, eventually,
 };
 
 /// Fans who book all the time.
@@ -26,6 +26,7 @@ async fn assert_whole(system: &Boxoffice, concert: &str, promises: &[Promise]) {
     let shown = fan.get_at(&format!("/concerts/{concert}"), log.last()).await.ok(200);
     assert_eq!(shown.tickets(), log.fold().tickets(concert));
     assert_mirrored(system, &postgres).await;
+    assert_verified(system).await;
 }
 
 #[tokio::test]

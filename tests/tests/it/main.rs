@@ -1,6 +1,7 @@
 //! The whole system from outside: the binary, its HTTP, its log and the log's mirror, against the published contract.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod audit;
 mod bad_input;
 mod booking;
 mod command_line;

@@ -16,7 +16,9 @@ use aggregates::{BookingStatus, Money, PaymentId};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Boxoffice, Fan, Log, PRICE, assert_books_agree, assert_mirrored, concert_of, eventually, scale};
+use crate::support::{
+    Boxoffice, Fan, Log, PRICE, assert_books_agree, assert_mirrored, assert_verified, concert_of, eventually, scale,
+};
 use customer::{Met, Told, visit};
 
 /// Customers at once.
@@ -133,6 +135,7 @@ async fn in_the_end_the_money_is_right_whatever_the_provider_does_and_whenever_a
     let shown = fan.get_at(&format!("/concerts/{concert}"), log.last()).await.ok(200);
     assert_eq!(shown.tickets(), log.fold().tickets(&concert));
     assert_mirrored(&system, &postgres).await;
+    assert_verified(&system).await;
     report(&log, &customers.met, charged, refunded);
 }
 

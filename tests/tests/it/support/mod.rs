@@ -1,6 +1,7 @@
 //! What the tests are told in: a running system, people who use it, and what they are answered.
 
 mod answer;
+mod audit;
 mod books;
 mod boxoffice;
 mod client;
@@ -21,6 +22,7 @@ mod sse;
 use std::time::Duration;
 
 pub use answer::Answer;
+pub use audit::{assert_verified, audit, said};
 pub use books::assert_books_agree;
 pub use boxoffice::{Boxoffice, Server};
 pub use client::{Client, PRICE, concert_of};

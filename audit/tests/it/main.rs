@@ -1,0 +1,8 @@
+//! Audits of a real log, made by the product itself on real servers, and of what was made from it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod mirror;
+mod places;
+mod sale;
+mod tampering;
+mod world;
