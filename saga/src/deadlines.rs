@@ -236,7 +236,9 @@ impl Deadlines {
         }
         match self.expire(&taken, now).await {
             Ok((again, reached)) => {
-                again.into_iter().for_each(|hold| self.holds.insert(hold));
+                for hold in again {
+                    self.holds.insert(hold);
+                }
                 if let Some(reached) = reached {
                     let next = (self.holds.len(), self.holds.next());
                     self.pace.reached(reached, || tell(next.0, next.1, Utc::now())).await;
@@ -246,7 +248,9 @@ impl Deadlines {
             }
             Err(error) => {
                 // Nothing happened, so all of it is still due.
-                taken.into_iter().for_each(|hold| self.holds.insert(hold));
+                for hold in taken {
+                    self.holds.insert(hold);
+                }
                 match error {
                     StepError::Append(error) if error.is_stale() => {
                         tracing::debug!(%error, "somebody was paying at that very moment; looking again");

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::SECRET,
-    due::{confirm_behind_our_back, note_all, paid_in_vain, work},
+    due::{confirm_behind_our_back, note_all, work},
     gated::Gated,
     till::{PRICE, Till, metadata, new_attempt},
 };

@@ -23,9 +23,9 @@ fn one_who_dies_between_two_things_that_follow_is_found() {
     let found = (0..gates.len()).find_map(|at| dies(at).err().map(|(breach, _)| (gates[at], breach)));
     let (gate, breach) = found.expect("it was not found");
     eprintln!("dying at {gate:?}: {breach}");
-    for at in 0..gates.len() {
+    for (at, gate) in gates.iter().enumerate() {
         if let Err((breach, story)) = run(Mutation::None, Some((at, Fault::CrashesAfter))) {
-            panic!("{story}\n\ndying at {:?}: {breach}", gates[at]);
+            panic!("{story}\n\ndying at {gate:?}: {breach}");
         }
     }
 }

@@ -133,3 +133,64 @@ async fn a_try_to_pay_in_another_process_at_that_very_moment_wins() {
     assert_eq!(world.booking(booking).await.status(), Some(BookingStatus::BookingRequested));
     assert!(world.journal.load::<Payment>(payment.0).await.unwrap().state.in_flight().is_some());
 }
+
+/// Steps until it has taken in all of the log.
+async fn take_in(deadlines: &mut Deadlines, holds: usize) {
+    tokio::time::timeout(DEADLINE, async {
+        while deadlines.count() != holds {
+            deadlines.step().await.unwrap();
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("waited for {holds} holds, there are {}", deadlines.count()));
+}
+
+#[tokio::test]
+async fn what_was_paid_or_cancelled_has_no_deadline_any_more() {
+    let world = World::with_tickets(100).await;
+    let mut deadlines = Deadlines::resume(&world.journal).await.unwrap();
+    let (paid, canceled, held) = (world.request(1).await, world.request(1).await, world.request(1).await);
+    world.settle().await;
+    take_in(&mut deadlines, 3).await;
+    world.pay(paid).await;
+    world.cancel(canceled).await;
+    world.settle().await;
+    take_in(&mut deadlines, 1).await;
+    // Nobody who takes the office later looks at what is before the one that is left.
+    let mark = deadlines.write_mark_now().await.unwrap();
+    let log = world.log().await;
+    let made = log.iter().filter(|event| &*event.event_type == "TicketsHeld").map(|event| event.position).max();
+    assert_eq!(Some(mark.next()), made, "the last hold is the one that is left");
+    assert_eq!(Deadlines::resume(&world.journal).await.unwrap().count(), 1);
+    world.cancel(held).await;
+    world.settle().await;
+    take_in(&mut deadlines, 0).await;
+    assert_eq!(deadlines.write_mark_now().await.unwrap(), world.journal.position());
+    // So not even that concert is looked at, and yet a new hold of it is found.
+    assert_eq!(Deadlines::resume(&world.journal).await.unwrap().count(), 0);
+    world.request(1).await;
+    world.settle().await;
+    assert_eq!(Deadlines::resume(&world.journal).await.unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_round_that_fails_forgets_no_hold() {
+    let world = World::holding(100, HOLD_SECONDS).await;
+    let booking = world.request(1).await;
+    world.settle().await;
+    let mut deadlines = Deadlines::resume(&world.journal).await.unwrap();
+    let bolt = "CREATE FUNCTION bolt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bolted'; END $$;
+        CREATE TRIGGER bolt BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION bolt()";
+    sqlx::raw_sql(bolt).execute(world.journal.pool()).await.unwrap();
+    let failed = tokio::time::timeout(DEADLINE, async {
+        loop {
+            if let Err(error) = deadlines.step().await {
+                return error;
+            }
+        }
+    });
+    let error = failed.await.expect("a round to fail");
+    assert_eq!(deadlines.count(), 1, "{error}");
+    sqlx::query("DROP TRIGGER bolt ON events").execute(world.journal.pool()).await.unwrap();
+    expire_until(&mut deadlines, async || all_expired(&world, &[booking]).await).await;
+}

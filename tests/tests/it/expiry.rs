@@ -1,4 +1,5 @@
-//! Very many holds that are due in the same second, while others book.
+//! Very many holds that are due in the same second, while others book. What takes how long is asserted where `./dev prove`
+//! asks for it; on a machine that does other things as well only what happens is.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -24,6 +25,16 @@ const HOLDS_A_SECOND: usize = 500;
 const BYSTANDER_PAUSE: Duration = Duration::from_millis(10);
 /// How long the holds may take to end, however busy the machine is.
 const ENDED_MAX: Duration = Duration::from_mins(2);
+/// Set by `./dev prove`: times are asserted too.
+const TIMED: &str = "BOXOFFICE_TIMED";
+/// How long after the last deadline the last ticket may come free, in seconds.
+const RELEASED_SECONDS_MAX: f64 = 10.0;
+/// How late a hold may end where they are few, in seconds.
+const LATE_SECONDS_MAX: f64 = 2.0;
+/// So many are few.
+const FEW: usize = 100;
+/// How much longer than before others' bookings may take meanwhile, in the middle and at worst (99 of 100).
+const SLOWER_MAX: (f64, f64) = (5.0, 10.0);
 
 /// Makes holds that all end within a second of `due`: as time goes on, on concerts that hold for a shorter time.
 async fn hold(system: &Boxoffice, fan: &Fan, holds: usize, due: DateTime<Utc>) -> (Vec<String>, usize) {
@@ -32,7 +43,6 @@ async fn hold(system: &Boxoffice, fan: &Fan, holds: usize, due: DateTime<Utc>) -
     while made < holds {
         let left = due - Utc::now();
         if left < TimeDelta::seconds(2) {
-            // On a slow machine they are fewer.
             break;
         }
         let mut body = concert_of(1_000_000);
@@ -93,13 +103,25 @@ async fn ends(pool: &PgPool) -> (i64, f64, f64, f64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_due_in_one_second_are_released_while_others_book() {
-    let holds = scale("BOXOFFICE_HOLDS", HOLDS);
+    end_together(scale("BOXOFFICE_HOLDS", HOLDS)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_holds_end_at_their_deadline() {
+    end_together(FEW).await;
+}
+
+/// Makes so many holds that are due in one second, and sees them end while others book.
+async fn end_together(holds: usize) {
     let system = Boxoffice::start().await;
     let (fan, other) = (system.fan().await, system.fan().await);
     let elsewhere = system.organizer().await.register_concert(1_000_000).await;
+    let is_timed = scale(TIMED, 0) > 0;
     let due = Utc::now() + TimeDelta::seconds(LEAST_SECONDS + i64::try_from(holds / HOLDS_A_SECOND).unwrap());
-    let (concerts, holds) = hold(&system, &fan, holds, due).await;
-    assert!(holds > 0, "no hold was made in time");
+    let (concerts, made) = hold(&system, &fan, holds, due).await;
+    // On a machine that does other things as well they may be fewer.
+    assert!(made == holds || made > 0 && !is_timed, "of {holds} holds {made} were made in time");
+    let holds = made;
     let stop = AtomicBool::new(false);
     let postgres = system.postgres().await;
     let waits = async {
@@ -124,11 +146,20 @@ async fn holds_due_in_one_second_are_released_while_others_book() {
         took.sort_unstable();
         (took.len(), percentile(&took, 0.5), percentile(&took, 0.99))
     };
+    let (before, meanwhile) = (of(&|at| at < due), of(&|at| at >= due));
     println!("{holds} holds: expired {earliest:.2} s to {latest:.2} s after their deadline,");
     println!("the last ticket was free {all_released:.2} s after the last deadline");
-    println!(
-        "others' bookings (number, p50, p99): before {:?}, meanwhile {:?}",
-        of(&|at| at < due),
-        of(&|at| at >= due)
-    );
+    println!("others' bookings (number, p50, p99): before {before:?}, meanwhile {meanwhile:?}");
+    if is_timed {
+        assert!(all_released <= RELEASED_SECONDS_MAX, "the last ticket was free after {all_released} s");
+        if holds <= FEW {
+            assert!(latest <= LATE_SECONDS_MAX, "one hold ended {latest} s late");
+            // It is over before anybody could notice.
+            return;
+        }
+        let slower = |before: Duration, meanwhile: Duration| meanwhile.as_secs_f64() / before.as_secs_f64();
+        let (half, most) = (slower(before.1, meanwhile.1), slower(before.2, meanwhile.2));
+        assert!(before.0 > 0 && meanwhile.0 > 0, "nobody else has booked: {before:?}, {meanwhile:?}");
+        assert!(half <= SLOWER_MAX.0 && most <= SLOWER_MAX.1, "others waited {half:.1} and {most:.1} times as long");
+    }
 }

@@ -16,6 +16,7 @@ mod live;
 mod log;
 mod money_run;
 mod operations;
+mod organizers;
 mod payments;
 mod rebuild;
 mod seals;

@@ -147,3 +147,21 @@ async fn whoever_is_put_off_at_the_last_moment_can_still_pay() {
     fan.tickets_become(&concert, [10, 0, 1, 9]).await;
     assert_eq!(assert_books_agree(&system).await, (PRICE, 0));
 }
+
+#[tokio::test]
+async fn a_provider_always_slower_than_a_buyer_waits_takes_money_and_pays_back_all_the_same() {
+    let system = Boxoffice::start().await;
+    let concert = system.organizer().await.register_concert(10).await;
+    let fan = system.fan().await;
+    let booked = fan.book(&concert, 1).await.ok(201);
+    let payment = booked.text_at("/paymentId");
+    system.provider().set_faults(json!({"latencyMs": [700, 700]})).await;
+    fan.pay(&payment).await.problem(503, "payment-busy");
+    eventually("the try to be settled", SOON, async || {
+        fan.get(&format!("/payments/{payment}")).await.ok(200).text_at("/status") == "PaymentApproved"
+    })
+    .await;
+    fan.cancel(&booked.text_at("/bookingId")).await.ok(200);
+    fan.tickets_become(&concert, [10, 0, 0, 10]).await;
+    assert_eq!(assert_books_agree(&system).await, (PRICE, PRICE));
+}

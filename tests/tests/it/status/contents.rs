@@ -108,15 +108,27 @@ async fn a_concert_that_is_called_off_is_shown_with_how_far_that_is() {
     let concert = organizer.register_concert(10).await;
     let fan = system.fan().await;
     for _ in 0..3 {
-        fan.book(&concert, 1).await.ok(201);
+        let booked = fan.book(&concert, 1).await.ok(201);
+        fan.pays(&booked.text_at("/paymentId")).await;
     }
+    fan.book(&concert, 1).await.ok(201);
+    let provider = system.provider();
+    provider.set_faults(json!({"down": true})).await;
     organizer.delete(&format!("/concerts/{concert}")).await;
-    let report = report_where("its bookings to be cancelled", &system, |report| {
+    // All are cancelled, and only who had not paid is through: it is not finished while money is on its way back.
+    let report = report_where("its bookings to be cancelled, and one to be through", &system, |report| {
+        let cancellation = &report["concertCancellations"][0];
+        cancellation["canceled"] == 4 && cancellation["released"] == 1
+    })
+    .await;
+    assert!(report["concertCancellations"][0]["finishedAt"].is_null(), "{}", report["concertCancellations"]);
+    provider.delete("/_sim").await;
+    let report = report_where("all money to be back", &system, |report| {
         report["concertCancellations"][0]["finishedAt"].is_string()
     })
     .await;
     let cancellation = &report["concertCancellations"][0];
-    assert_eq!((&cancellation["bookings"], &cancellation["canceled"]), (&json!(3), &json!(3)), "{cancellation}");
+    assert_eq!((&cancellation["bookings"], &cancellation["released"]), (&json!(4), &json!(4)), "{cancellation}");
     assert_eq!((cancellation["concertId"].as_str(), cancellation["name"].as_str()), (Some(&*concert), Some("Autumn")));
     let text = said(&run(&["--data", place(&system.data())], &[]).await.stdout);
     assert!(text.lines().any(|line| line.starts_with("Autumn ") && line.ends_with("through")), "{text}");

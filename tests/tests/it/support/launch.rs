@@ -28,8 +28,15 @@ const PORTS: std::ops::Range<u16> = 10_240..32_768;
 const PORT_PICKS_MAX: usize = 100;
 
 /// Environment that would speak for another system than the one under test.
-const NOT_OURS: [&str; 6] =
-    ["DATABASE_URL", "NATS_URL", "MYPAGE_PATH", "SEAL_KEY_PATH", "PROVIDER_URL", "BOXOFFICE_DATA"];
+const NOT_OURS: [&str; 7] = [
+    "DATABASE_URL",
+    "NATS_URL",
+    "MYPAGE_PATH",
+    "SEAL_KEY_PATH",
+    "PROVIDER_URL",
+    "PROVIDER_TIMEOUT_MS",
+    "BOXOFFICE_DATA",
+];
 
 /// A started `boxoffice up`.
 pub struct Started {

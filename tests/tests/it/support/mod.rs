@@ -34,7 +34,7 @@ pub use mirror::{assert_mirrored, messages, stream_state};
 pub use people::{Fan, PASSWORD};
 pub use processes::alive;
 pub use provider::Provider;
-pub use python::python;
+pub use python::{python, python_unless_skipped};
 pub use scale::scale;
 pub use sse::Live;
 pub use stack::testing::eventually;

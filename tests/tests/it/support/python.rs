@@ -27,6 +27,26 @@ pub async fn python(
     running.await.unwrap()
 }
 
+/// Names the variable of the environment that allows tests to be skipped which need libraries from a package index.
+pub const MAY_SKIP: &str = "BOXOFFICE_SKIP_CLIENT_LIBRARIES";
+
+/// What such a program has said; nothing where it could not be run, which is a failure unless [`MAY_SKIP`] is set: a test
+/// that is never run looks like one that passes.
+pub async fn python_unless_skipped(
+    program: &'static str,
+    requirements: &'static str,
+    arguments: Vec<String>,
+) -> Option<Output> {
+    match python(program, requirements, arguments).await {
+        Ok(output) => Some(output),
+        Err(why) if std::env::var_os(MAY_SKIP).is_some() => {
+            eprintln!("SKIPPED, as {MAY_SKIP} allows: {why}");
+            None
+        }
+        Err(why) => panic!("there are no client libraries here: {why}; {MAY_SKIP}=1 skips what needs them"),
+    }
+}
+
 fn run(program: &str, arguments: &[String], packages: &Path) -> Result<Output, String> {
     Command::new("python3")
         .arg(program)
