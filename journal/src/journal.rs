@@ -24,6 +24,10 @@ use crate::{
 /// How long a read waits for a connection, as while Postgres is restarted, before it is told that there is none.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// A connection that rested longer than this is asked whether it still lives before it is used. To ask each time is a round
+/// trip for every query; and what breaks meanwhile is an error that the caller may try again, as it is in the query itself.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
 /// How the journal is opened.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
@@ -82,6 +86,15 @@ impl Journal {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(CONNECTION_WAIT_MAX)
+            .test_before_acquire(false)
+            .before_acquire(|connection, resting| {
+                Box::pin(async move {
+                    if resting.idle_for > IDLE_TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(database.clone())
             .await?;
         sqlx::migrate!().run(&pool).await?;
