@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection as _, PgConnection, Row,
+    Connection as _, Executor as _, PgConnection, Row,
     error::ErrorKind,
     postgres::{PgConnectOptions, PgRow},
 };
@@ -161,7 +161,7 @@ impl Connection {
 
     async fn reach(&self, deadline: Instant) -> Result<PgConnection, Arc<sqlx::Error>> {
         loop {
-            let error = match timeout_at(deadline, PgConnection::connect_with(&self.options)).await {
+            let error = match timeout_at(deadline, connected(&self.options)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
@@ -172,6 +172,14 @@ impl Connection {
             sleep(RECONNECT_PAUSE).await;
         }
     }
+}
+
+/// A connection for the one statement. Postgres has no idea how many rows the arrays hold and guesses so many that it would
+/// compile the statement's expressions first, which takes longer than to run it.
+async fn connected(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    connection.execute("SET jit = off").await?;
+    Ok(connection)
 }
 
 /// How one try to write ended, other than well.
