@@ -1,13 +1,18 @@
 //! Where webhooks are kept: on disk before they are answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use journal::{Journal, create_tables};
+use parking_lot::Mutex;
 use serde_json::Value;
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, oneshot},
     time::timeout,
 };
 
@@ -15,13 +20,15 @@ use super::{Change, Heard, WrongShape, read};
 
 /// Different changes of one payment that are kept, at most. One more is not: that the provider must be asked once more is
 /// noted on the newest. A payment truly has one or two, and a few more for each part that is given back; the rest is
-/// somebody who makes them up. Of those that come at once a few more may slip in, as many as [`AT_ONCE_MAX`] a process.
+/// somebody who makes them up. Of those that come at once a few more may slip in, one a process.
 pub const CHANGES_MAX: i64 = 32;
 /// How long the provider is not asked about a payment with too many changes: so often, at most, and no oftener, however
 /// many somebody sends. In seconds.
 pub const ASK_AGAIN_PAUSE: Duration = Duration::from_secs(30);
-/// Webhooks stored at once, at most: whoever floods us with them must not have all the connections. The others wait.
-pub const AT_ONCE_MAX: usize = 4;
+/// Webhooks stored in one commit, at most: whoever waits while one is made is in the next, as in the journal.
+const BATCH_MAX: usize = 256;
+/// Webhooks that wait to be stored, at most; the sender of one more is told to come again.
+pub const WAITING_MAX: usize = 4_096;
 /// How long a webhook may take to be stored; then its sender is told to come again. Toss Payments waits 10 seconds.
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// What an attempt is called in the journal.
@@ -66,15 +73,23 @@ pub enum InboxError {
     Late,
     /// Postgres did not take it. It should be sent again.
     #[error("the webhook could not be stored: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
 }
 
 /// Takes webhooks. Clones are the same inbox.
 #[derive(Clone)]
 pub struct Inbox {
     pool: PgPool,
-    places: Arc<Semaphore>,
+    waiting: Arc<Mutex<VecDeque<Waiting>>>,
+    /// Held by whoever stores what waits, for all of them.
+    turn: Arc<tokio::sync::Mutex<()>>,
     arrived: Arc<Notify>,
+}
+
+/// A webhook that is not stored yet, and whom to tell.
+struct Waiting {
+    change: Change,
+    tell: oneshot::Sender<Result<Taken, InboxError>>,
 }
 
 /// Creates the table if need be.
@@ -86,15 +101,19 @@ impl Inbox {
     /// In the journal's database.
     pub async fn open(journal: &Journal) -> Result<Self, sqlx::Error> {
         create(journal.pool()).await?;
-        let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        Ok(Self { pool: journal.pool().clone(), places, arrived: Arc::default() })
+        Ok(Self {
+            pool: journal.pool().clone(),
+            waiting: Arc::default(),
+            turn: Arc::default(),
+            arrived: Arc::default(),
+        })
     }
 
     /// Takes a webhook of this type with this `data`. Once it says `Stored`, it is on disk.
     pub async fn take(&self, event_type: &str, data: &Value) -> Result<Taken, InboxError> {
         let taken = match read(event_type, data)? {
             Heard::Change(change) => {
-                timeout(STORE_WAIT_MAX, self.store(&change)).await.map_err(|_| InboxError::Late)??
+                timeout(STORE_WAIT_MAX, self.store(change)).await.unwrap_or(Err(InboxError::Late))?
             }
             Heard::NotOurs => Taken::Ignored,
             Heard::Unknown => Taken::Unknown,
@@ -108,54 +127,121 @@ impl Inbox {
         &self.arrived
     }
 
+    /// Waits until it is stored: by whoever has the turn, which may be this caller.
+    async fn store(&self, change: Change) -> Result<Taken, InboxError> {
+        loop {
+            let (tell, mut told) = oneshot::channel();
+            {
+                let mut waiting = self.waiting.lock();
+                if waiting.len() >= WAITING_MAX {
+                    return Err(InboxError::Late);
+                }
+                waiting.push_back(Waiting { change: change.clone(), tell });
+            }
+            loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut told => match answer {
+                        Ok(taken) => return taken,
+                        // Whoever was storing it has gone away, with its sender. The same again does no harm.
+                        Err(_) => break,
+                    },
+                    _turn = self.turn.lock() => self.store_some().await,
+                }
+            }
+        }
+    }
+
+    /// Stores some of what waits, and tells. Of each payment one: what is known of it is looked at before any is stored.
+    async fn store_some(&self) {
+        let batch = {
+            let mut waiting = self.waiting.lock();
+            let (mut batch, mut left, mut payments) = (Vec::new(), VecDeque::new(), HashSet::new());
+            while batch.len() < BATCH_MAX
+                && let Some(next) = waiting.pop_front()
+            {
+                if payments.insert(next.change.payment) { batch.push(next) } else { left.push_back(next) }
+            }
+            left.append(&mut waiting);
+            *waiting = left;
+            batch
+        };
+        let changes: Vec<&Change> = batch.iter().map(|waiting| &waiting.change).collect();
+        match self.write(&changes).await {
+            Ok(taken) => {
+                if taken.contains(&Taken::Stored) {
+                    self.arrived.notify_one();
+                }
+                for (waiting, taken) in batch.into_iter().zip(taken) {
+                    // Whoever does not wait any more is told again when it sends it again.
+                    let _gone = waiting.tell.send(Ok(taken));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for waiting in batch {
+                    let _gone = waiting.tell.send(Err(InboxError::Database(Arc::clone(&error))));
+                }
+            }
+        }
+    }
+
     /// Only what names a payment that we have asked the provider about can be stored. Since the intent is in the log
     /// before the provider hears of it, nothing that is true comes too early.
-    async fn store(&self, change: &Change) -> Result<Taken, sqlx::Error> {
-        let Ok(_place) = self.places.acquire().await else { return Err(sqlx::Error::PoolClosed) };
-        let (is_tried, is_known, has_room, is_stored): (bool, bool, bool, bool) = sqlx::query_as(
-            "WITH tried AS (
-                SELECT EXISTS (
-                    SELECT FROM events WHERE aggregate_type = $1 AND aggregate_id = $2::text AND event_type = $3
+    async fn write(&self, changes: &[&Change]) -> Result<Vec<Taken>, sqlx::Error> {
+        let rows: Vec<(bool, bool, bool, bool)> = sqlx::query_as(
+            "WITH told AS (
+                SELECT * FROM UNNEST($3::uuid[], $4::text[], $5::text[], $6::text[])
+                    WITH ORDINALITY AS told (payment_id, payment_key, status, transaction_key, nth)
+             ), looked AS (
+                SELECT told.*, kept.*, EXISTS (
+                    SELECT FROM events
+                    WHERE aggregate_type = $1 AND aggregate_id = told.payment_id::text AND event_type = $2
                 ) AS is_tried
-             ), kept AS (
-                SELECT count(*) < $7 AS has_room,
-                       coalesce(bool_or((payment_key, status, transaction_key) = ($4, $5, $6)), false) AS is_known,
-                       max(received_at) AS newest
-                FROM payment_webhooks WHERE payment_id = $2
+                FROM told, LATERAL (
+                    SELECT count(*) < $7 AS has_room, max(received_at) AS newest,
+                           coalesce(bool_or((kept.payment_key, kept.status, kept.transaction_key)
+                                          = (told.payment_key, told.status, told.transaction_key)), false) AS is_known
+                    FROM payment_webhooks AS kept WHERE kept.payment_id = told.payment_id
+                ) AS kept
              ), stored AS (
                 INSERT INTO payment_webhooks (payment_id, payment_key, status, transaction_key)
-                SELECT $2, $4, $5, $6 FROM tried, kept WHERE is_tried AND NOT is_known AND has_room
+                SELECT payment_id, payment_key, status, transaction_key FROM looked
+                WHERE is_tried AND NOT is_known AND has_room
                 ON CONFLICT DO NOTHING
-                RETURNING 1
+                RETURNING payment_id
              ), more AS (
-                UPDATE payment_webhooks SET stands_for_more = true, heeded_at = NULL, received_at = now(), due_at = now() + $8
-                FROM tried, kept
-                WHERE payment_id = $2 AND received_at = newest AND is_tried AND NOT is_known AND NOT has_room
+                UPDATE payment_webhooks AS kept
+                SET stands_for_more = true, heeded_at = NULL, received_at = now(), due_at = now() + $8
+                FROM looked
+                WHERE kept.payment_id = looked.payment_id AND kept.received_at = looked.newest
+                  AND is_tried AND NOT is_known AND NOT has_room
                   -- One that is to be heeded later stands for this one as well. One that is being heeded right now
                   -- may not: its time changes, so that it is heeded once more.
-                  AND (heeded_at IS NOT NULL OR due_at <= now())
+                  AND (kept.heeded_at IS NOT NULL OR kept.due_at <= now())
              )
-             SELECT is_tried, is_known, has_room, EXISTS (SELECT FROM stored) FROM tried, kept",
+             SELECT is_tried, is_known, has_room, EXISTS (SELECT FROM stored WHERE stored.payment_id = looked.payment_id)
+             FROM looked ORDER BY nth",
         )
         .bind(aggregates::AggregateType::Payment.as_str())
-        .bind(change.payment.0)
         .bind(ATTEMPTED)
-        .bind(&change.payment_key)
-        .bind(&change.status)
-        .bind(&change.transaction_key)
+        .bind(changes.iter().map(|change| change.payment.0).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.payment_key.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.status.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.transaction_key.as_str()).collect::<Vec<_>>())
         .bind(CHANGES_MAX)
         .bind(ASK_AGAIN_PAUSE)
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        if is_stored {
-            self.arrived.notify_one();
-        }
-        Ok(match (is_tried, is_stored, is_known || has_room) {
-            (false, ..) => Taken::Ignored,
-            (true, true, _) => Taken::Stored,
-            // Told twice at once, the other was first.
-            (true, false, true) => Taken::Known,
-            (true, false, false) => Taken::TooMany,
-        })
+        Ok(rows
+            .into_iter()
+            .map(|(is_tried, is_known, has_room, is_stored)| match (is_tried, is_stored, is_known || has_room) {
+                (false, ..) => Taken::Ignored,
+                (true, true, _) => Taken::Stored,
+                // Told twice at once, the other was first.
+                (true, false, true) => Taken::Known,
+                (true, false, false) => Taken::TooMany,
+            })
+            .collect())
     }
 }

@@ -18,4 +18,4 @@ mod rows;
 pub use change::{Change, Heard, KEY_CHARS_MAX, STATUS_CHARS_MAX, WrongShape, read};
 pub use heeder::{ANSWER_SLACK, ANSWER_WAIT, ASK_TRIES_MAX, Heeder};
 pub(crate) use inbox::create;
-pub use inbox::{ASK_AGAIN_PAUSE, AT_ONCE_MAX, CHANGES_MAX, Inbox, InboxError, STORE_WAIT_MAX, Taken};
+pub use inbox::{ASK_AGAIN_PAUSE, CHANGES_MAX, Inbox, InboxError, STORE_WAIT_MAX, Taken, WAITING_MAX};
