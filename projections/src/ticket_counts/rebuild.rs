@@ -6,7 +6,7 @@ use aggregates::{AggregateType, ConcertId, Event};
 use futures::future::BoxFuture;
 use journal::Position;
 use serde_json::{Map, Value};
-use sqlx::{Executor as _, PgConnection, PgPool, types::Json};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -198,7 +198,9 @@ impl Counts {
 
     /// Stores all rows at once, with the position.
     async fn store_all(&mut self) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await?;
+        // Of its own: cut short in the middle of a copy, a connection answers whoever has it next with what is left of it.
+        let mut connection = self.pool.acquire().await?.detach();
+        let mut transaction = connection.begin().await?;
         sqlx::query(&format!("TRUNCATE {}", self.table)).execute(&mut *transaction).await?;
         load::copy_in(&mut transaction, &self.table, self.rows.values()).await?;
         sqlx::query(
@@ -211,6 +213,7 @@ impl Counts {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        connection.close().await?;
         self.changed.clear();
         Ok(())
     }
