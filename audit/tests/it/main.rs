@@ -3,6 +3,7 @@
 
 mod mirror;
 mod places;
+mod rewritten;
 mod sale;
 mod tampering;
 mod world;
