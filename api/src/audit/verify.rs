@@ -1,16 +1,18 @@
 //! `boxoffice audit verify`.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use audit::verify::{Checked, Progress, Report, Subject, Verdict, verify};
+use audit::verify::{Checked, Kept, LogCheck, Progress, Report, Seals, Subject, Verdict, verify};
 use clap::{Args, ValueEnum};
 use console::Style;
 use indicatif::{ProgressBar, ProgressStyle};
+use seals::VerifierKey;
 use tokio::time::interval;
 
 use super::place::{Fault, Place, database, document};
@@ -31,6 +33,8 @@ const EXIT_UNSEEN: u8 = 2;
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of a checkpoint that are read, at most. It has a few lines.
+const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
 
 /// What to check.
 #[derive(Args)]
@@ -40,6 +44,15 @@ pub(crate) struct Options {
     /// Leave this out, where it cannot be reached from here.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     without: Vec<Part>,
+    /// A checkpoint that was kept elsewhere, as `GET /checkpoint` gave it: the log must still begin with all that it was
+    /// signed over. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// The log's public key, NAME+ID+BASE64, as `boxoffice seals key` prints it, that these checkpoints must be signed by. May
+    /// be given more than once. Without it, any key that the database names will do; whoever rewrote the database could have
+    /// put one there, but not have signed with it what you kept.
+    #[arg(long, value_name = "KEY", requires = "checkpoint")]
+    key: Vec<String>,
     /// Print a JSON document.
     #[arg(long)]
     json: bool,
@@ -52,6 +65,8 @@ enum Part {
     Mirror,
     /// The file of MyPage.
     Histories,
+    /// What was signed of the log.
+    Seals,
 }
 
 /// Verifies, and tells.
@@ -90,8 +105,16 @@ async fn verified(options: Options) -> Result<Report, Fault> {
         nats_url: if is_wanted(Part::Mirror) { Some(source.nats_url()?) } else { None },
         mypage: if is_wanted(Part::Histories) { Some(source.need("MYPAGE_PATH")?.into()) } else { None },
     };
+    let mut others: Vec<Box<dyn LogCheck>> = Vec::new();
+    if is_wanted(Part::Seals) {
+        let kept = options.checkpoint.iter().map(|file| kept(file)).collect::<Result<_, _>>()?;
+        let keys = options.key.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
+        others.push(Box::new(Seals::begin(&subject.database, kept, &keys).await?));
+    } else if !options.checkpoint.is_empty() {
+        return Err(Fault::Misused("--checkpoint is about the seals, and --without leaves them out".to_owned()));
+    }
     let progress = Arc::new(Progress::default());
-    let verifying = verify(&subject, Vec::new(), Arc::clone(&progress));
+    let verifying = verify(&subject, others, Arc::clone(&progress));
     tokio::pin!(verifying);
     let mut shown = Shown::new();
     let mut ticks = interval(if shown.bar.is_some() { REDRAW_INTERVAL } else { LINE_INTERVAL });
@@ -105,6 +128,21 @@ async fn verified(options: Options) -> Result<Report, Fault> {
             _ = ticks.tick() => shown.show(&progress),
         }
     }
+}
+
+fn kept(file: &Path) -> Result<Kept, Fault> {
+    let name = file.display().to_string();
+    let mut note = String::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(CHECKPOINT_BYTES_MAX).read_to_string(&mut note));
+    match read {
+        Ok(_) => Ok(Kept { name, note }),
+        Err(error) => Err(Fault::Misused(format!("--checkpoint {name}: {error}"))),
+    }
+}
+
+fn key(text: &str) -> Result<VerifierKey, Fault> {
+    let wrong = "--key: that is no public key of a log; it looks like NAME+ID+BASE64";
+    VerifierKey::parse(text).ok_or_else(|| Fault::Misused(wrong.to_owned()))
 }
 
 /// Progress on standard error: a bar on a terminal, a line now and then elsewhere.

@@ -100,7 +100,8 @@ async fn read(connection: &mut PgConnection) -> Result<Unaged, sqlx::Error> {
     let offices = events::offices(connection, &OFFICES).await?;
     let has_work = exists(connection, "payment_work").await? && exists(connection, "payment_webhooks").await?;
     let work = if has_work { money::work(connection).await? } else { BTreeMap::new() };
-    let has_cancellations = exists(connection, "concert_cancellations").await?;
+    // By its other columns nobody could tell an old cancellation from one that goes on.
+    let has_cancellations = has_column(connection, "concert_cancellations", "through_at").await?;
     let cancellations = if has_cancellations { money::cancellations(connection).await? } else { Vec::new() };
     let processes =
         if exists(connection, "process_vitals").await? { vitals::read(connection).await? } else { Vec::new() };
@@ -112,6 +113,16 @@ async fn read(connection: &mut PgConnection) -> Result<Unaged, sqlx::Error> {
 
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(connection).await
+}
+
+async fn has_column(connection: &mut PgConnection, table: &str, column: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped)",
+    )
+    .bind(table)
+    .bind(column)
+    .fetch_one(connection)
+    .await
 }
 
 /// How far the stream is, or why nobody can say.

@@ -62,12 +62,15 @@ pub(super) struct Cancellation {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// What waits, and may be tried for in vain: rows of one kind each. Both tables must be there.
+/// What waits, and may be tried for in vain: rows of one kind each. Both tables must be there. A column that an older version
+/// has not made is found outside, where it says nothing.
 const WORK: &str = "(
-    SELECT kind, payment_id, since, due_at, tries, last_error, for_a_person FROM payment_work
-    UNION ALL
-    SELECT 'webhook', payment_id, received_at, due_at, tries, last_error, heeded_at IS NOT NULL FROM payment_webhooks
-    WHERE heeded_at IS NULL OR last_error IS NOT NULL
+    SELECT known.* FROM (SELECT NULL::timestamptz AS since, false AS for_a_person) AS older, LATERAL (
+        SELECT kind, payment_id, since, due_at, tries, last_error, for_a_person FROM payment_work
+        UNION ALL
+        SELECT 'webhook', payment_id, received_at, due_at, tries, last_error, heeded_at IS NOT NULL FROM payment_webhooks
+        WHERE heeded_at IS NULL OR last_error IS NOT NULL
+    ) AS known
 ) AS work";
 
 /// Of one kind: how much waits and since when, is due and since when, was tried in vain, and is for a person.
@@ -104,7 +107,7 @@ pub(super) async fn work(connection: &mut PgConnection) -> Result<BTreeMap<Strin
     Ok(work)
 }
 
-/// Concerts that are being called off, or were lately; the table must be there.
+/// Concerts that are being called off, or were lately; the table must be there, with all its columns.
 pub(super) async fn cancellations(connection: &mut PgConnection) -> Result<Vec<Cancellation>, sqlx::Error> {
     let rows: Vec<Json<Cancellation>> = sqlx::query_scalar(
         "SELECT to_jsonb(cancellation) || jsonb_build_object('name', (

@@ -212,6 +212,11 @@ impl Findings {
         }
     }
 
+    /// So many more, which are not told.
+    pub fn more_breaches(&mut self, check: Check, more: u64) {
+        self.found(check).breaches += more;
+    }
+
     pub fn note(&mut self, check: Check, note: impl Into<String>) {
         self.found(check).notes.push(note.into());
     }

@@ -161,6 +161,11 @@ impl Recorder<'_> {
         self.0.breach(check, breach);
     }
 
+    /// Found so many more, which are not told.
+    pub fn more_breaches(&mut self, check: Check, more: u64) {
+        self.0.more_breaches(check, more);
+    }
+
     /// Has something to say beside.
     pub fn note(&mut self, check: Check, note: impl Into<String>) {
         self.0.note(check, note);

@@ -14,6 +14,7 @@ mod ledger;
 mod mirror;
 mod progress;
 mod records;
+mod seals;
 mod settled;
 mod snapshots;
 #[cfg(test)]
@@ -23,11 +24,12 @@ mod verification;
 pub use check::{BREACHES_SHOWN_MAX, Breach, Check, Checked, Verdict};
 pub use decode::Recorder;
 pub use progress::Progress;
+pub use seals::{Kept, Seals};
 pub use verification::{Report, Subject, verify};
 
 use crate::Row;
 
-/// A further check that wants to see every row of the log, in order: the seals, for one.
+/// A check beside that wants to see every row of the log, in order: [`Seals`].
 pub trait LogCheck: Send {
     /// The next row. Whether positions have gaps is checked elsewhere.
     fn row(&mut self, row: &Row<'_>);

@@ -81,7 +81,7 @@ pub async fn verify(
 ) -> Result<Report, Error> {
     let mut findings = Findings::default();
     if others.is_empty() {
-        fold::nothing_yet(&mut findings, Check::Seals, "there are none to check");
+        fold::nothing_yet(&mut findings, Check::Seals, "not asked for");
     }
     // What is made from the log is looked at before the log, so that it cannot be ahead of it.
     let histories = open_histories(subject, &mut findings);

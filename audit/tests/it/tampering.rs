@@ -37,6 +37,7 @@ async fn whatever_is_changed_in_the_log_is_found_and_named() {
     let report = tampered(&world, &to(paid_55, paid_1, billed), &to(paid_1, paid_55, billed)).await;
     assert_found(&report, Check::Bills, billed, &["payment ", "TicketsHeld of", "for 9"]);
     assert_found(&report, Check::Mirror, billed, &["its body", "payment "]);
+    assert_found(&report, Check::Seals, billed, &["payment ", "which was sealed"]);
 
     // A payload that is none.
     let report = tampered(&world, &to("bookingId", "bookingIt", billed), &to("bookingIt", "bookingId", billed)).await;
@@ -50,7 +51,7 @@ async fn whatever_is_changed_in_the_log_is_found_and_named() {
     };
     let report = tampered(&world, &blamed("saga", "sage"), &blamed("sage", "saga")).await;
     assert_found(&report, Check::Mirror, billed, &["Boxoffice-Metadata", "sage"]);
-    assert_only(&report, &[Check::Mirror]);
+    assert_only(&report, &[Check::Mirror, Check::Seals]);
     let report = tampered(&world, &blamed("event:", "event:9"), &blamed("event:9", "event:")).await;
     assert_found(&report, Check::Origin, billed, &["causation"]);
 
@@ -60,6 +61,7 @@ async fn whatever_is_changed_in_the_log_is_found_and_named() {
     let report = tampered(&world, &deleted, "INSERT INTO events SELECT * FROM kept; DROP TABLE kept").await;
     assert_found(&report, Check::Order, billed, &["it is missing"]);
     assert_found(&report, Check::Mirror, billed, &["a message"]);
+    assert_found(&report, Check::Seals, billed, &["which was sealed"]);
 
     // A swapped pair, of different bookings in the same instant.
     let (one, two) = (nth(&world, "BookingRequested", 3).await, nth(&world, "BookingRequested", 4).await);
@@ -73,7 +75,7 @@ async fn whatever_is_changed_in_the_log_is_found_and_named() {
         assert_found(&report, Check::Mirror, position, &["its body", "booking "]);
     }
     assert_found(&report, Check::Histories, end, &["booking ", &format!("requested at {one}")]);
-    assert_only(&report, &[Check::Histories, Check::Mirror]);
+    assert_only(&report, &[Check::Histories, Check::Mirror, Check::Seals]);
 
     // A swapped pair, of cause and effect.
     let held = world

@@ -1,12 +1,14 @@
 //! The histories as they are stored, for whoever compares them with the log.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
+use aggregates::PaymentId;
 use journal::{Position, RecordedEvent};
 use rusqlite::Connection;
+use uuid::Uuid;
 
-use super::{BookingHistory, file, readers::from_row, writer::read_checkpoint};
-use crate::{Anchor, Checkpoint, Error};
+use super::{BookingHistory, file, parking, readers::from_row, writer::read_checkpoint};
+use crate::{Anchor, Checkpoint, Error, Parked};
 
 const ALL: &str = "SELECT id, booking_id, concert_id, user_id, status, qty, amount, currency, payment_id, \
                    requested_at, updated_at, position FROM histories";
@@ -17,6 +19,7 @@ const POSITION: usize = 11;
 pub struct StoredHistories {
     connection: Connection,
     checkpoint: Checkpoint,
+    parked: HashMap<Uuid, Parked>,
 }
 
 impl StoredHistories {
@@ -25,12 +28,32 @@ impl StoredHistories {
         let connection = file::open_read_only(path)?;
         connection.execute_batch("BEGIN")?;
         let checkpoint = read_checkpoint(&connection)?;
-        Ok(Self { connection, checkpoint })
+        // A file that was never opened by a version that parks has no table of it.
+        let parks: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'parked')",
+            [],
+            |row| row.get(0),
+        )?;
+        let parked = if parks { parking::all(&connection)? } else { Vec::new() };
+        Ok(Self { connection, checkpoint, parked: parked.into_iter().collect() })
     }
 
     /// Up to which position the histories were made.
     pub const fn position(&self) -> Position {
         self.checkpoint.position
+    }
+
+    /// What could not be projected.
+    pub fn parked(&self) -> impl Iterator<Item = &Parked> {
+        self.parked.values()
+    }
+
+    /// Whether something of this row waits behind what could not be projected: then it is not of the checkpoint, but of right
+    /// before that.
+    pub fn waits(&self, history: &BookingHistory) -> bool {
+        let BookingHistory { booking_id, user_id, .. } = history;
+        let rows = [booking_id.0, user_id.0, PaymentId::of(*booking_id).0];
+        !self.parked.is_empty() && rows.iter().any(|row| self.parked.contains_key(row))
     }
 
     /// Whether they were made from a log that has this event at their position.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt::Write as _};
 
 use aggregates::ConcertId;
+use chrono::SecondsFormat;
 use futures::{TryStreamExt, future::BoxFuture};
 use sqlx::{PgConnection, PgPool};
 
@@ -59,7 +60,8 @@ fn line(text: &mut String, view: &ConcertView) {
         view.organizer_id,
         escaped(&view.name),
         or_null(view.venue.as_deref().map(escaped)),
-        or_null(view.starts_at.map(|at| at.to_rfc3339())),
+        // Postgres would round what the live copy cuts off.
+        or_null(view.starts_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))),
         view.price.amount,
         currency::code(view.price.currency),
         or_null(view.max_per_booking.map(|qty| qty.get().to_string())),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aggregates::{AggregateType, DecodeError};
 use chrono::{DateTime, Utc};
 use journal::Position;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::rows::NAME;
@@ -67,13 +67,13 @@ impl Parking {
 type Row = (Uuid, String, i64, String, String, i32, i64, DateTime<Utc>);
 
 /// All that is parked, by position.
-pub(super) async fn all(pool: &PgPool) -> Result<Vec<Parked>, Error> {
+pub(super) async fn all(executor: impl PgExecutor<'_>) -> Result<Vec<Parked>, Error> {
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT aggregate_id, aggregate_type, position, event_type, error, attempts, waiting, parked_at
          FROM projection_parked WHERE projection = $1 ORDER BY position",
     )
     .bind(NAME)
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     rows.into_iter()
         .map(|(aggregate_id, aggregate, position, event_type, error, attempts, waiting, parked_at)| {

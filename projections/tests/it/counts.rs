@@ -4,8 +4,12 @@ use std::collections::HashSet;
 
 use aggregates::ConcertCommand;
 use journal::Position;
-use projections::{Projection, Runner, TicketCounts};
-use sqlx::PgPool;
+use projections::{
+    Projection, Runner, TicketCounts,
+    rebuild::{Job, journal, run_ticket_counts},
+    ticket_counts::StoredCounts,
+};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use stack::testing::eventually;
 use tokio_util::sync::CancellationToken;
 
@@ -123,4 +127,34 @@ async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversol
         let numbers = [counts.capacity, counts.held, counts.sold].map(u32::cast_signed);
         assert_eq!([capacity, held, sold], numbers, "at {position}");
     }
+}
+
+/// Tickets held of the first concert, as one connection sees them.
+async fn held(connection: &mut PgConnection) -> u32 {
+    let mut stored = StoredCounts::open(connection).await.unwrap();
+    let rows = stored.next().await.unwrap();
+    assert!(stored.next().await.unwrap().is_empty());
+    let row = rows.into_iter().map(Result::unwrap).find(|row| row.id == concert(1)).unwrap();
+    row.counts.held
+}
+
+#[tokio::test]
+async fn who_compares_sees_the_copy_of_its_moment_whatever_is_switched_meanwhile() {
+    let mut world = World::new(17).await;
+    world.history(4).await;
+    catch_up(&world.journal, counts(&world).await).await;
+    let pool = world.journal.pool();
+    let (_, right) = stored(&world.journal).await[&concert(1)];
+    let wrong = "UPDATE ticket_counts_v1 SET held = held + 1, capacity = capacity + 1 WHERE concert_id = $1";
+    sqlx::query(wrong).bind(concert(1).0).execute(pool).await.unwrap();
+
+    let mut connection = PgConnection::connect_with(&pool.connect_options()).await.unwrap();
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.unwrap();
+    // A transaction's moment is that of its first statement.
+    connection.execute("SELECT position FROM journal_head").await.unwrap();
+    let rebuilt = run_ticket_counts(Job::new(pool.clone(), journal(pool.clone()))).await.unwrap();
+    assert!(rebuilt.switched && rebuilt.differences == 1, "{rebuilt:?}");
+    assert_eq!(held(&mut connection).await, right.held + 1);
+    connection.execute("COMMIT").await.unwrap();
+    assert_eq!(held(&mut connection).await, right.held);
 }

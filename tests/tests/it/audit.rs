@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Boxoffice, Fan, Log, assert_mirrored, assert_verified, audit, command, said};
+use crate::support::{Boxoffice, Fan, Log, SOON, assert_mirrored, assert_verified, audit, command, eventually, said};
 
 /// A concert of three, and how three bookings of it ended.
 struct Sale {
@@ -91,6 +91,36 @@ async fn a_system_that_runs_verifies_and_a_changed_event_does_not() {
     for text in ["BREACH", "position ", &format!("concert {}", sale.concert), "expected", "found"] {
         assert!(shown.contains(text), "{text} is not in {shown}");
     }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_kept_is_checked_and_named_where_the_log_does_not_fit_it() {
+    let sale = Sale::through().await;
+    let anonymous = sale.system.anonymous();
+    eventually("the log to be sealed", SOON, async || {
+        let answer = anonymous.get("/checkpoint").await;
+        answer.status == 200 && answer.text.lines().nth(1).unwrap().parse::<u64>().unwrap() >= sale.last
+    })
+    .await;
+    let kept = sale.system.data().join("kept");
+    let kept = kept.to_str().unwrap();
+    std::fs::write(kept, anonymous.get("/checkpoint").await.ok(200).text).unwrap();
+    let key = sale.system.setting("BOXOFFICE_SEAL_KEY");
+    let verify = ["verify", "--checkpoint", kept, "--key", key];
+    let shown = said(&sale.audit(&verify).await);
+    assert!(shown.contains("1 kept outside") && shown.contains("ok   seals"), "{shown}");
+
+    let postgres = sale.system.postgres().await;
+    let changed = "UPDATE events SET metadata = (metadata::text || ' ')::json WHERE position = 2";
+    sqlx::query(changed).execute(&postgres).await.unwrap();
+    let output = sale.audit(&["verify", "--without", "mirror", "--checkpoint", kept]).await;
+    let shown = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains(&format!("the checkpoint in {kept}")) && shown.contains("position 2, "), "{shown}");
+    said(&sale.audit(&["verify", "--without", "mirror,seals"]).await);
+    refused(&sale.audit(&["verify", "--without", "seals", "--checkpoint", kept]).await, 2, "--checkpoint");
+    refused(&sale.audit(&["verify", "--checkpoint", "/nowhere"]).await, 2, "/nowhere");
+    refused(&sale.audit(&["verify", "--checkpoint", kept, "--key", "x"]).await, 2, "--key");
 }
 
 #[tokio::test]
