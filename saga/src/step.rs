@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aggregates::{
-    Booking, Concert, DecodeError, Payment,
+    Booking, BookingEvent, BookingId, Concert, DecodeError, Event, Payment, PaymentId,
     saga::{Command, booking_of, react},
 };
 use chrono::Utc;
@@ -12,6 +12,7 @@ use journal::{
     UnitOfWork, checkpoint,
 };
 use thiserror::Error;
+use uuid::Uuid;
 
 /// The saga's checkpoint in the journal.
 pub const CHECKPOINT: &str = "saga";
@@ -96,12 +97,18 @@ impl Saga {
 
     async fn handle(&mut self, events: &[Arc<RecordedEvent>]) -> Result<(), StepError> {
         let Some(to) = events.last().map(|event| event.position) else { return Ok(()) };
+        let decoded = events.iter().map(|event| self.decode(event)).collect::<Result<Vec<_>, _>>()?;
+        let bookings: Vec<Uuid> = decoded.iter().filter_map(booking_of).map(|booking| booking.0).collect();
+        let payments: Vec<Uuid> = decoded.iter().filter_map(ended).map(|booking| PaymentId::of(booking).0).collect();
         let mut tries = 0;
         loop {
             let mut unit = self.journal.unit().await;
-            for event in events {
+            // At once: a backlog is longer than the cache, and one by one each would cost a round trip.
+            unit.prepare::<Booking>(&bookings).await?;
+            unit.prepare::<Payment>(&payments).await?;
+            for (event, decoded) in events.iter().zip(&decoded) {
                 // A payment that is requested does not exist yet, unless this batch was handled before.
-                self.follow_up(&mut unit, event, tries == 0).await?;
+                self.follow_up(&mut unit, event, decoded, tries == 0).await?;
             }
             let step = CheckpointMove { name: Arc::clone(&self.name), from: self.at, to };
             match unit.enqueue(Some(step)).await?.committed().await {
@@ -115,13 +122,21 @@ impl Saga {
         }
     }
 
+    fn decode(&self, event: &RecordedEvent) -> Result<Event, StepError> {
+        let decoded = event.decode(self.journal.upcasters());
+        decoded.map_err(|source| StepError::Decode { position: event.position, source })
+    }
+
     /// Stages what follows from one event.
-    async fn follow_up(&self, unit: &mut UnitOfWork, event: &RecordedEvent, new: bool) -> Result<(), StepError> {
-        let decoded = event
-            .decode(self.journal.upcasters())
-            .map_err(|source| StepError::Decode { position: event.position, source })?;
-        let Some(booking) = booking_of(&decoded) else { return Ok(()) };
-        let commands = react(&decoded, unit.state::<Booking>(booking.0).await?, Utc::now());
+    async fn follow_up(
+        &self,
+        unit: &mut UnitOfWork,
+        event: &RecordedEvent,
+        decoded: &Event,
+        new: bool,
+    ) -> Result<(), StepError> {
+        let Some(booking) = booking_of(decoded) else { return Ok(()) };
+        let commands = react(decoded, unit.state::<Booking>(booking.0).await?, Utc::now());
         if commands.is_empty() {
             return Ok(());
         }
@@ -141,6 +156,23 @@ impl Saga {
             }
         }
         Ok(())
+    }
+}
+
+/// The booking that an event has ended, so that its payment is looked at.
+const fn ended(event: &Event) -> Option<BookingId> {
+    match event {
+        Event::Booking(
+            BookingEvent::BookingCanceled { booking_id, .. } | BookingEvent::BookingExpired { booking_id, .. },
+        ) => Some(*booking_id),
+        Event::Booking(
+            BookingEvent::BookingRequested { .. }
+            | BookingEvent::BookingApproved { .. }
+            | BookingEvent::BookingRejected { .. },
+        )
+        | Event::User(_)
+        | Event::Concert(_)
+        | Event::Payment(_) => None,
     }
 }
 
