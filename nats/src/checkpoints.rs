@@ -8,6 +8,7 @@ use async_nats::{
         self, Context,
         context::{PublishError, PublishErrorKind},
         message::PublishMessage,
+        stream::{Config, DiscardPolicy},
     },
 };
 use thiserror::Error;
@@ -19,7 +20,8 @@ use crate::{StreamError, StreamOptions, stream};
 pub const CHECKPOINTS_STREAM: &str = "BOXOFFICE_CHECKPOINTS";
 /// The one subject it takes.
 pub const CHECKPOINTS_SUBJECT: &str = "boxoffice.checkpoints";
-/// Bytes it may hold, at a little over 400 a checkpoint: more than half a million. At the limit it takes no more.
+/// Bytes it may hold, at a little over 400 a checkpoint: more than half a million. At the limit the oldest go: each newer one
+/// says all that an older one said, and whoever wants to hold us to an old one has kept it elsewhere.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// How long an acknowledgement may take.
 const ACKNOWLEDGEMENT_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -56,7 +58,10 @@ impl Checkpoints {
     /// The number and the text of the last that is there. Makes the stream if there is none.
     pub async fn last(&self) -> Result<Option<(u64, String)>, CheckpointsError> {
         let options = StreamOptions { max_bytes: MAX_BYTES, ..StreamOptions::default() };
-        let config = stream::kept_for_ever(CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, options);
+        let config = Config {
+            discard: DiscardPolicy::Old,
+            ..stream::kept_for_ever(CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, options)
+        };
         let stream = stream::ensure(&self.0, &config).await?;
         let number = stream.cached_info().state.last_sequence;
         if number == 0 {

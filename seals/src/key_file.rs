@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -105,6 +105,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let unfinished = path.with_file_name(name);
     let mut options = fs::OpenOptions::new();
     let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    // The mode above is that of a new file; one that was left there keeps what it had.
+    out.set_permissions(fs::Permissions::from_mode(0o600))?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
     fs::rename(unfinished, path)
@@ -113,8 +115,6 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -127,6 +127,16 @@ mod tests {
         assert!(!new && again[0].verifier() == made[0].verifier());
         assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(file.open("boxoffice/y"), Err(SealError::ForeignKey { .. })));
+    }
+
+    #[test]
+    fn a_file_that_was_left_open_to_all_does_not_leave_the_key_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, left) = (KeyFile::new(dir.path().join("seal.key")), dir.path().join("seal.key.new"));
+        fs::write(&left, "").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        file.open("boxoffice/x").unwrap();
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn next(found: &Found) -> Vec<String> {
             .to_owned(),
     );
     next.push(
-        "once they are kept, and what is lost is given up: `boxoffice mirror rebuild`, then start the processes".into(),
+        "once they are kept, and what is lost is given up: `boxoffice mirror rebuild --give-up`, then start the processes".into(),
     );
     next
 }

@@ -28,6 +28,10 @@ pub(crate) enum Command {
 /// Where it is.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Drop the stream even if it has events that Postgres has not, or has otherwise: nothing else has them. Keep them first,
+    /// by `boxoffice restore-check --export FILE`.
+    #[arg(long)]
+    give_up: bool,
     /// Print a JSON document.
     #[arg(long)]
     json: bool,
@@ -39,7 +43,7 @@ pub(crate) struct Options {
 
 /// Does it.
 pub(crate) async fn run(command: Command) -> ExitCode {
-    let Command::Rebuild(Options { json, data }) = command;
+    let Command::Rebuild(Options { give_up, json, data }) = command;
     let source = match Source::find(data, |name| std::env::var(name).ok()) {
         Ok(source) => source,
         Err(error) => return cli::misused(&error.to_string()),
@@ -58,6 +62,10 @@ pub(crate) async fn run(command: Command) -> ExitCode {
     };
     let done = match nats::connect(&url, SESSION).await {
         Ok(client) => {
+            if !give_up && let Some(lost) = lost(&client, &journal).await {
+                journal.close().await;
+                return cli::failed(&lost);
+            }
             let mut bar = Bar::new("mirror");
             let done = nats::refill(&journal, &client, |at, target| bar.at("filling", at.0, target.0)).await;
             bar.end();
@@ -73,6 +81,23 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         }
         Err(error) => cli::failed(&format!("{error}; a relay that runs goes on with it, or run this again")),
     }
+}
+
+/// Why the stream must not be dropped yet: it is all there is of what Postgres lost. A stream that cannot be compared is no
+/// reason, as it may be what is to be put right.
+async fn lost(client: &nats::Client, journal: &Journal) -> Option<String> {
+    let parting = nats::parting(client, journal.pool()).await.ok()?;
+    (parting.lost() > 0).then(|| {
+        format!(
+            "the stream has {} that Postgres has not, or has otherwise, after position {}; keep them by `boxoffice \
+             restore-check --export FILE`, then give them up with --give-up",
+            match parting.lost() {
+                1 => "1 event".to_owned(),
+                many => format!("{} events", count(many)),
+            },
+            count(parting.agreed.0),
+        )
+    })
 }
 
 fn show(Refilled { agreement, by_the_relay }: Refilled, as_json: bool) {

@@ -233,7 +233,7 @@ const fn remedy(divergence: &Divergence) -> &'static str {
         Divergence::Ahead { .. } => {
             "if Postgres was restored from a backup, run `boxoffice restore-check --export FILE` before anything else: it \
              tells and keeps what Postgres lost; after that, or if somebody else wrote to the stream, delete the stream \
-             (`boxoffice mirror rebuild`) and start the relay anew: it refills the stream from Postgres"
+             (`boxoffice mirror rebuild --give-up`) and start the relay anew: it refills the stream from Postgres"
         }
         Divergence::Mismatch { .. } => {
             "find out who else may publish to the relay's subjects, then delete the stream and start the relay anew: it \

@@ -1,6 +1,7 @@
 //! Checking a receipt, without us: nothing is needed but the document and the log's public key.
 
 use aggregates::{AggregateType, BookingId, PaymentId};
+use journal::Metadata;
 use thiserror::Error;
 
 use super::document::{Receipt, ReceiptEvent, VERSION};
@@ -98,6 +99,7 @@ fn is_plain_time(event: &ReceiptEvent) -> bool {
 /// The events are of this booking, its payment and its concert; those of the first two from the first on without a gap.
 fn belongs_together(receipt: &Receipt) -> Result<(), ReceiptFault> {
     let (mut booking, mut payment, mut last) = (0, 0, 0);
+    let causes: Vec<u64> = receipt.events.iter().filter_map(cause).collect();
     if PaymentId::of(BookingId(receipt.booking_id)).0 != receipt.payment_id {
         return Err(ReceiptFault::Incomplete("the payment is not that of the booking".to_owned()));
     }
@@ -119,7 +121,8 @@ fn belongs_together(receipt: &Receipt) -> Result<(), ReceiptFault> {
         } else if is(AggregateType::Payment, receipt.payment_id) {
             &mut payment
         } else if is(AggregateType::Concert, receipt.concert_id) {
-            if speaks(event, receipt.booking_id) {
+            // That the concert was called off names no booking; but the booking's own events say that they follow from it.
+            if speaks(event, receipt.booking_id) || causes.contains(&position) {
                 continue;
             }
             return foreign("it is of the concert, and says nothing of the booking");
@@ -136,6 +139,12 @@ fn belongs_together(receipt: &Receipt) -> Result<(), ReceiptFault> {
         return Err(ReceiptFault::Incomplete("there is no event of the booking".to_owned()));
     }
     Ok(())
+}
+
+/// The position of the event that one says it follows from.
+fn cause(event: &ReceiptEvent) -> Option<u64> {
+    let metadata: Metadata = serde_json::from_str(&event.metadata).ok()?;
+    metadata.causation.strip_prefix("event:")?.parse().ok()
 }
 
 /// Whether an event names this id.

@@ -14,6 +14,11 @@ type Change<'a> = &'a dyn Fn(&mut Receipt);
 
 /// A booking that is requested and held, and cancelled and released, among others; its receipt and the log's key.
 async fn receipt() -> (World, Receipt, Vec<VerifierKey>) {
+    receipt_of(CancelReason::ByFan).await
+}
+
+/// The same, cancelled for this reason.
+async fn receipt_of(reason: CancelReason) -> (World, Receipt, Vec<VerifierKey>) {
     let world = World::start().await;
     let running = world.seal().await;
     let journal = &world.journal;
@@ -33,8 +38,14 @@ async fn receipt() -> (World, Receipt, Vec<VerifierKey>) {
     };
     journal.execute::<Concert>(on_sale, hold, &caused(at).await).await.unwrap();
     world.append(50).await;
-    let cancel = BookingCommand::Cancel { reason: CancelReason::ByFan };
-    let at = journal.execute::<Booking>(booking, cancel, &metadata()).await.unwrap().position;
+    let because = if reason == CancelReason::ConcertCanceled {
+        let off = journal.execute::<Concert>(on_sale, ConcertCommand::Cancel, &metadata()).await.unwrap();
+        caused(off.position).await
+    } else {
+        metadata()
+    };
+    let cancel = BookingCommand::Cancel { reason };
+    let at = journal.execute::<Booking>(booking, cancel, &because).await.unwrap().position;
     let release = ConcertCommand::Release { booking_id: BookingId(booking) };
     journal.execute::<Concert>(on_sale, release, &caused(at).await).await.unwrap();
     let receipt = Receipt::of(&running.log, BookingId(booking)).await.unwrap();
@@ -42,6 +53,18 @@ async fn receipt() -> (World, Receipt, Vec<VerifierKey>) {
     assert!(matches!(Receipt::of(&running.log, BookingId(Uuid::nil())).await, Err(ReceiptError::NoSuchBooking)));
     running.stop().await;
     (world, receipt, keys)
+}
+
+#[tokio::test]
+async fn a_booking_that_was_cancelled_with_its_concert_has_a_receipt_with_the_reason() {
+    let (_world, receipt, keys) = receipt_of(CancelReason::ConcertCanceled).await;
+    assert_eq!(verify_receipt(&receipt, &keys).unwrap().events, 5);
+    let names: Vec<_> = receipt.events.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(names, ["BookingRequested", "TicketsHeld", "ConcertCanceled", "BookingCanceled", "TicketsReleased"]);
+    // Without the event that it explains it says nothing of the booking.
+    let mut apart = receipt;
+    apart.events.retain(|event| event.event_type != "BookingCanceled");
+    assert!(matches!(verify_receipt(&apart, &keys), Err(ReceiptFault::Foreign { .. })));
 }
 
 #[tokio::test]

@@ -365,4 +365,10 @@ async fn what_a_restored_database_lost_is_told_and_kept() {
     let text = run(&system, &["restore-check"]).await;
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains(&booked.text_at("/bookingId")) && text.contains("what to do next"), "{text}");
+    // Nothing else has them, so the stream is not dropped by mistake.
+    let kept_back = run(&system, &["mirror", "rebuild"]).await;
+    let said = String::from_utf8(kept_back.stderr).unwrap();
+    assert_eq!(kept_back.status.code(), Some(1), "{said}");
+    assert!(said.contains("restore-check --export") && said.contains("--give-up"), "{said}");
+    assert_eq!(json(&system, &["restore-check"], 1).await["lost"], log.last() - kept);
 }
