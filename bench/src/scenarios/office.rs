@@ -29,6 +29,8 @@ const HOLD_SECONDS: u32 = 24 * 3_600;
 pub(super) const SETTLE_MAX: Duration = Duration::from_mins(3);
 /// How often we look.
 pub(super) const SETTLE_PAUSE: Duration = Duration::from_millis(10);
+/// How often in a row nothing must be left to do and nothing have happened.
+const SETTLED_LOOKS: u32 = 20;
 
 /// Somebody at the counter, on a connection of their own.
 pub(crate) struct Office {
@@ -188,10 +190,13 @@ impl Office {
     pub async fn settled(&mut self) -> Result<Readiness, Error> {
         let begin = Instant::now();
         let mut before = self.readiness().await?;
+        let mut looks = 0;
         loop {
             sleep(SETTLE_PAUSE).await;
             let now = self.readiness().await?;
-            if now.lag().most() == 0 && now.journal == before.journal {
+            // The saga may be busy with a long batch, of which nothing shows until it is there.
+            looks = if now.lag().most() == 0 && now.journal == before.journal { looks + 1 } else { 0 };
+            if looks >= SETTLED_LOOKS {
                 return Ok(now);
             }
             if begin.elapsed() > SETTLE_MAX {
