@@ -84,7 +84,7 @@ impl Journal {
             }
         }
         // What is in the cache fails again and again, so only the log itself can tell.
-        load::<A>(&self.inner.repository, &self.inner.upcasters, id).await
+        load::<A>(&self.inner.pool, &self.inner.repository, &self.inner.upcasters, id).await
     }
 
     async fn run<A: Decide>(
@@ -162,7 +162,7 @@ impl Journal {
         let generation = slot.generation();
         let loaded = match expect {
             Expect::New => return Ok(Head::new(A::default(), crate::Sequence(0), crate::Sequence(0), generation)),
-            Expect::Any => load::<A>(&self.inner.repository, &self.inner.upcasters, id).await?,
+            Expect::Any => load::<A>(&self.inner.pool, &self.inner.repository, &self.inner.upcasters, id).await?,
         };
         let head = Head::new(loaded.state, loaded.sequence, loaded.snapshot, generation);
         slot.set(head.clone());

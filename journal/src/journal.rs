@@ -31,15 +31,18 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 /// How the journal is opened.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
-    /// Aggregates kept in memory, at most.
+    /// Users, bookings and payments kept in memory, at most.
     pub cache_aggregates_max: usize,
+    /// Concerts kept in memory: as many as have so many events together, and one at least. A booking is two or three of a
+    /// concert's events, and some hundred bytes of its state.
+    pub cache_concert_events_max: u64,
     /// Connections for reading, at most; the writer has one of its own.
     pub connections_max: u32,
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { cache_aggregates_max: 50_000, connections_max: 16 }
+        Self { cache_aggregates_max: 50_000, cache_concert_events_max: 1_000_000, connections_max: 16 }
     }
 }
 
@@ -99,7 +102,7 @@ impl Journal {
             .await?;
         sqlx::migrate!().run(&pool).await?;
         let tail = Arc::new(Tail::new(last_position(&pool).await?));
-        let cache = Arc::new(Aggregates::new(options.cache_aggregates_max));
+        let cache = Arc::new(Aggregates::new(options.cache_aggregates_max, options.cache_concert_events_max));
         let (queue, queued) = mpsc::channel(QUEUE_UNITS_MAX);
         let (snapshots, due) = Snapshots::channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

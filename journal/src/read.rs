@@ -57,5 +57,5 @@ pub async fn read_stream(
 /// An aggregate as its durable events have made it, for who only reads and has no journal open.
 pub async fn state<A: Decide>(pool: &PgPool, id: Uuid) -> Result<A, ReadError> {
     let repository = PostgresEventRepository::new(pool.clone());
-    Ok(load::<A>(&repository, &Upcasters::current(), id).await?.state)
+    Ok(load::<A>(pool, &repository, &Upcasters::current(), id).await?.state)
 }

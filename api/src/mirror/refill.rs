@@ -55,7 +55,8 @@ pub(crate) async fn run(command: Command) -> ExitCode {
     if let Err(error) = nats::check_url(&url) {
         return cli::misused(&format!("NATS_URL in {}: {error}", source.name));
     }
-    let options = JournalOptions { cache_aggregates_max: 1, connections_max: CONNECTIONS_MAX };
+    let options =
+        JournalOptions { cache_aggregates_max: 1, cache_concert_events_max: 0, connections_max: CONNECTIONS_MAX };
     let journal = match Journal::open(database, options).await {
         Ok(journal) => journal,
         Err(error) => return cli::failed(&error.to_string()),

@@ -72,16 +72,20 @@ struct Up {
     ends: CancellationToken,
 }
 
+/// Postgres with memory for the end of the log, and checkpoints by time rather than each minute of a sale: by its defaults one
+/// is due with each gigabyte of its own log, and after each every page that is touched is written there in full.
+fn postgres_options(data: &Path) -> PostgresOptions {
+    PostgresOptions::new(data.join("postgres")).setting("shared_buffers", "256MB").setting("max_wal_size", "4GB")
+}
+
 async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationToken) -> Result<Up, AnyError> {
     std::fs::create_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let data: PathBuf = data.canonicalize()?;
     // Before the servers: a port that is taken should not cost the time to start them.
     let listener = TcpListener::bind(listen).await.map_err(|error| format!("--listen {listen}: {error}"))?;
     let secret = Secret::kept_in(&data.join("secret"))?;
-    let (postgres, nats) = tokio::try_join!(
-        Postgres::start(PostgresOptions::new(data.join("postgres"))),
-        Nats::start(NatsOptions::new(data.join("nats"))),
-    )?;
+    let (postgres, nats) =
+        tokio::try_join!(Postgres::start(postgres_options(&data)), Nats::start(NatsOptions::new(data.join("nats"))),)?;
     let (postgres, nats) = (Arc::new(postgres), Arc::new(nats));
     let servers = [Server::Nats(Arc::clone(&nats)), Server::Postgres(Arc::clone(&postgres))];
     let (tasks, ends) = (TaskTracker::new(), CancellationToken::new());

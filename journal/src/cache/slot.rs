@@ -19,6 +19,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Sequence of the newest event in the slot's state; 0 where there is no state.
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.sequence.load(Ordering::Relaxed))
+    }
+
     /// An event with this sequence exists; a state without it is outdated.
     pub fn observe(&self, sequence: Sequence) {
         let generation = self.generation.load(Ordering::Acquire);
