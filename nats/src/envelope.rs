@@ -1,6 +1,6 @@
 //! A recorded event as a message, and back.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 use aggregates::{AggregateType, DecodeError};
 use async_nats::{
@@ -23,10 +23,7 @@ pub(crate) const AGGREGATE_ID: HeaderName = HeaderName::from_static("Boxoffice-A
 pub(crate) const SEQUENCE: HeaderName = HeaderName::from_static("Boxoffice-Sequence");
 const RECORDED_AT: HeaderName = HeaderName::from_static("Boxoffice-Recorded-At");
 pub(crate) const METADATA: HeaderName = HeaderName::from_static("Boxoffice-Metadata");
-const POSITION: HeaderName = HeaderName::from_static("Boxoffice-Position");
 const EVENT_VERSION: HeaderName = HeaderName::from_static("Boxoffice-Event-Version");
-const CORRELATION: HeaderName = HeaderName::from_static("Boxoffice-Correlation");
-const CAUSATION: HeaderName = HeaderName::from_static("Boxoffice-Causation");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A message that is no event of ours: somebody else wrote it, or a newer version did.
@@ -64,7 +61,7 @@ pub enum EnvelopeError {
     Misplaced {
         /// Stream sequence.
         sequence: u64,
-        /// Position in its header.
+        /// Position of the event, by its header.
         position: Position,
     },
     /// Its body is no text.
@@ -122,21 +119,8 @@ pub fn subject(aggregate: AggregateType, event_type: &str) -> String {
 /// The event as the message of sequence `position`: the server refuses it anywhere else.
 pub fn to_message(event: &RecordedEvent) -> Outgoing {
     let mut headers = HeaderMap::new();
-    headers.insert(AGGREGATE_ID, event.aggregate_id.to_string());
-    headers.insert(SEQUENCE, HeaderValue::from(event.sequence.0));
-    headers.insert(RECORDED_AT, event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true));
-    headers.insert(METADATA, one_line(&event.metadata));
-    headers.insert(POSITION, HeaderValue::from(event.position.0));
-    headers.insert(EVENT_VERSION, one_line(&event.event_version));
-    headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(event.position.0.saturating_sub(1)));
-    // Metadata that is not ours has none of these three, and travels all the same.
-    let chain: Chain = serde_json::from_str(&event.metadata).unwrap_or_default();
-    for (name, value) in
-        [(CORRELATION, chain.correlation), (CAUSATION, chain.causation), (TRACEPARENT, chain.traceparent)]
-    {
-        if let Some(value) = value {
-            headers.insert(name, one_line(&value));
-        }
+    for (name, value) in headers_of(event) {
+        headers.insert(name, HeaderValue::from(value.into_owned()));
     }
     Outgoing {
         subject: subject(event.aggregate, &event.event_type).into(),
@@ -145,17 +129,34 @@ pub fn to_message(event: &RecordedEvent) -> Outgoing {
     }
 }
 
+/// The headers of an event's message. What of the metadata others look for without reading it has one of its own; the
+/// position has none, being the number of the message and one more than what the server is told to expect.
+pub(crate) fn headers_of(event: &RecordedEvent) -> impl Iterator<Item = (HeaderName, Cow<'_, str>)> {
+    // Metadata that is not ours has no trace, and travels all the same.
+    let Trace { traceparent } = serde_json::from_str(&event.metadata).unwrap_or_default();
+    let always = [
+        // What holds the others comes first, where differences are told.
+        (METADATA, one_line(Cow::Borrowed(&event.metadata))),
+        (AGGREGATE_ID, event.aggregate_id.to_string().into()),
+        (SEQUENCE, event.sequence.to_string().into()),
+        (RECORDED_AT, event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true).into()),
+        (EVENT_VERSION, one_line(Cow::Borrowed(&event.event_version))),
+        (NATS_EXPECTED_LAST_SEQUENCE, event.position.0.saturating_sub(1).to_string().into()),
+    ];
+    always.into_iter().chain(traceparent.map(|value| (TRACEPARENT, one_line(value))))
+}
+
 /// The event that a message holds, equal to the one that [`to_message`] was given.
 pub fn from_message(message: Received<'_>) -> Result<RecordedEvent, EnvelopeError> {
     let wrong_subject = || EnvelopeError::Subject(message.subject.to_owned());
     let named = message.subject.strip_prefix(PREFIX).ok_or_else(wrong_subject)?;
     let (aggregate, event_type) = named.split_once('.').ok_or_else(wrong_subject)?;
-    let position: u64 = message.parsed(POSITION)?;
-    if position != message.sequence {
-        return Err(EnvelopeError::Misplaced { sequence: message.sequence, position: Position(position) });
+    let position = Position(message.parsed::<u64>(NATS_EXPECTED_LAST_SEQUENCE)?.saturating_add(1));
+    if position.0 != message.sequence {
+        return Err(EnvelopeError::Misplaced { sequence: message.sequence, position });
     }
     Ok(RecordedEvent {
-        position: Position(position),
+        position,
         recorded_at: message.parsed::<DateTime<Utc>>(RECORDED_AT)?,
         aggregate: aggregate.parse()?,
         aggregate_id: message.parsed::<Uuid>(AGGREGATE_ID)?,
@@ -189,17 +190,13 @@ const HEADER_SHOWN_CHARS_MAX: usize = 64;
 
 /// What of the metadata has a header of its own.
 #[derive(Default, Deserialize)]
-struct Chain {
-    correlation: Option<String>,
-    causation: Option<String>,
-    traceparent: Option<String>,
+struct Trace<'a> {
+    #[serde(borrow)]
+    traceparent: Option<Cow<'a, str>>,
 }
 
 /// A header is one line. The journal's own metadata is; in JSON written by others a line break can only stand between
 /// tokens, where a space means the same.
-fn one_line(text: &str) -> HeaderValue {
-    if text.contains(['\r', '\n']) {
-        return HeaderValue::from(text.replace(['\r', '\n'], " "));
-    }
-    HeaderValue::from(text)
+fn one_line(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], " ").into() } else { text }
 }

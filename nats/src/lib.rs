@@ -26,5 +26,5 @@ pub use extent::{ExtentError, mirrored_position};
 pub use lost::{LostError, Parting, parting, read_lost};
 pub use refill::{RefillError, Refilled, refill};
 pub use relay::{Halt, IN_FLIGHT_MAX, LEASE, Relay, RelayState, RelayStatus};
-pub use scan::{ScanError, StreamScan, difference};
+pub use scan::{ScanError, Scanned, StreamScan};
 pub use stream::{MAX_BYTES_DEFAULT, STREAM, SUBJECTS, StreamError, StreamOptions, ensure_stream};

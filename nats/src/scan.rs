@@ -1,9 +1,9 @@
 //! The stream from its first message to its last, for whoever compares it with the log.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_nats::{
-    Client, HeaderMap,
+    Client, HeaderMap, HeaderName, HeaderValue,
     jetstream::{
         ErrorCode, Message,
         consumer::{
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::{
     STREAM,
-    envelope::{EnvelopeError, METADATA, Received, to_message},
+    envelope::{EnvelopeError, headers_of, subject},
 };
 
 /// Longest wait for one answer of the server.
@@ -95,50 +95,79 @@ impl StreamScan {
     }
 
     /// The next message; `None` once all were handed out.
-    pub async fn next(&mut self) -> Result<Option<Message>, ScanError> {
+    pub async fn next(&mut self) -> Result<Option<Scanned>, ScanError> {
         let Some(messages) = &mut self.messages else { return Ok(None) };
         let next = timeout(ANSWER_MAX, messages.next()).await.map_err(|_| ScanError::NoAnswer)?;
         let Some(message) = next.transpose()? else { return Ok(None) };
         let info = message.info().map_err(|_| EnvelopeError::NotFromStream(message.subject.to_string()))?;
         // Later ones are none of ours: they were not there when this scan, and the log it is compared with, began.
-        let is_later = info.stream_sequence > self.last.0;
-        if is_later || info.stream_sequence == self.last.0 || info.pending == 0 {
+        let (sequence, pending) = (info.stream_sequence, info.pending);
+        let is_later = sequence > self.last.0;
+        if is_later || sequence == self.last.0 || pending == 0 {
             self.messages = None;
         }
-        Ok((!is_later).then_some(message))
+        Ok((!is_later).then_some(Scanned { sequence, message }))
     }
 }
 
-/// In what `message` is not the one that the relay makes of `row`: what it is, what it should be, and what it is instead.
-pub fn difference(message: Received<'_>, row: &RecordedEvent) -> Option<(String, String, String)> {
-    let expected = to_message(row);
+/// A message of the stream.
+pub struct Scanned {
+    /// Its sequence.
+    pub sequence: u64,
+    message: Message,
+}
+
+impl Scanned {
+    /// In what it is not the message that the relay makes of `row`: what it is, what it should be, and what it is instead.
+    pub fn difference(&self, row: &RecordedEvent) -> Option<(String, String, String)> {
+        let Message { message, .. } = &self.message;
+        let headers = message.headers.as_ref();
+        let same = *message.subject == *subject(row.aggregate, &row.event_type)
+            && *message.payload == *row.payload.as_bytes()
+            && headers.is_some_and(|headers| has_just(headers, row));
+        // Which of them it is, is looked for only where it is one.
+        if same { None } else { difference(&message.subject, &message.payload, headers, row) }
+    }
+}
+
+/// Whether these are the headers of that row's message, each once, and no others.
+fn has_just(found: &HeaderMap, row: &RecordedEvent) -> bool {
+    let mut wanted = 0;
+    headers_of(row).all(|(name, value)| {
+        wanted += 1;
+        let mut all = found.get_all(name);
+        all.next().is_some_and(|first| first.as_str() == value) && all.next().is_none()
+    }) && found.len() == wanted
+}
+
+fn difference(
+    found_subject: &str,
+    payload: &[u8],
+    headers: Option<&HeaderMap>,
+    row: &RecordedEvent,
+) -> Option<(String, String, String)> {
     let differs = |what: &str, expected: &str, found: &str| {
         (expected != found).then(|| (what.to_owned(), expected.to_owned(), found.to_owned()))
     };
-    let body = String::from_utf8_lossy(message.payload);
-    differs("its subject", &expected.subject, message.subject)
-        .or_else(|| differs("its body", &row.payload, &body))
-        .or_else(|| header_difference(message.headers, &expected.headers))
+    differs("its subject", &subject(row.aggregate, &row.event_type), found_subject)
+        .or_else(|| differs("its body", &row.payload, &String::from_utf8_lossy(payload)))
+        .or_else(|| header_difference(headers.unwrap_or(&HeaderMap::new()), row))
 }
 
-fn header_difference(found: Option<&HeaderMap>, expected: &HeaderMap) -> Option<(String, String, String)> {
-    let none = HeaderMap::new();
-    let found = found.unwrap_or(&none);
-    let all = |headers: &HeaderMap, name: &async_nats::HeaderName| {
-        headers.get_all(name.clone()).map(|value| value.as_str().to_owned()).collect::<Vec<_>>().join(", ")
-    };
-    // What holds the others comes first.
-    let mut names: Vec<_> = expected.iter().map(|(name, _)| name).collect();
-    names.sort_by_key(|name| (**name != METADATA, name.to_string()));
-    for name in names {
-        let (should, is) = (all(expected, name), all(found, name));
-        if should != is {
-            return Some((format!("its header {name}"), should, is));
+fn header_difference(found: &HeaderMap, row: &RecordedEvent) -> Option<(String, String, String)> {
+    let all = |name: &HeaderName| found.get_all(name.clone()).map(HeaderValue::as_str).collect::<Vec<_>>().join(", ");
+    let mut expected = HashSet::new();
+    for (name, should) in headers_of(row) {
+        let is = all(&name);
+        if is != should {
+            return Some((format!("its header {name}"), should.into_owned(), is));
         }
+        expected.insert(name);
     }
+    // Others may add headers of their own on the way, but none that passes for one of ours.
     let extra = found
         .iter()
         .map(|(name, _)| name)
-        .find(|name| AsRef::<str>::as_ref(*name).starts_with(OUR_HEADERS) && expected.get((*name).clone()).is_none());
-    extra.map(|name| (format!("its header {name}"), String::new(), all(found, name)))
+        .find(|name| AsRef::<str>::as_ref(*name).starts_with(OUR_HEADERS) && !expected.contains(*name));
+    extra.map(|name| (format!("its header {name}"), String::new(), all(name)))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use journal::Position;
-use nats::{Received, StreamScan, difference};
+use nats::{Scanned, StreamScan};
 
 use super::{Breach, Check, check::Findings, progress::Progress};
 use crate::{
@@ -36,12 +36,11 @@ pub(super) async fn compare(
         }
         findings.count(Check::Mirror, 1);
         progress.messages.store(row.position.0, Relaxed);
-        if let (Some(found), Some(recorded)) = (&message, row.to_recorded()) {
-            let received = Received::try_from(found).map_err(nats::ScanError::from)?;
-            if let Some((what, expected, found)) = difference(received, &recorded) {
-                let breach = Breach::at(row.position, subject(), format!("{what} {expected}"), found);
-                findings.breach(Check::Mirror, breach);
-            }
+        if let (Some(message), Some(recorded)) = (&message, row.to_recorded())
+            && let Some((what, expected, found)) = message.difference(&recorded)
+        {
+            let breach = Breach::at(row.position, subject(), format!("{what} {expected}"), found);
+            findings.breach(Check::Mirror, breach);
         }
         message = scan.next().await?;
     }
@@ -63,6 +62,6 @@ fn extra(position: Position, expected: &str, findings: &mut Findings) {
     findings.breach(Check::Mirror, Breach::at(position, "the mirror", expected, "a message"));
 }
 
-fn sequence_of(message: Option<&nats::Message>) -> Option<u64> {
-    message.and_then(|message| Some(message.info().ok()?.stream_sequence))
+fn sequence_of(message: Option<&Scanned>) -> Option<u64> {
+    message.map(|message| message.sequence)
 }

@@ -82,11 +82,8 @@ async fn the_names_on_the_wire_are_those_of_the_contract() {
     let header = |name: &str| message.headers.get(name).unwrap_or_else(|| panic!("{name}")).to_string();
     assert_eq!(header("Boxoffice-Aggregate-Id"), event.aggregate_id.to_string());
     assert_eq!(header("Boxoffice-Sequence"), "1");
-    assert_eq!(header("Boxoffice-Position"), "1");
     assert_eq!(header("Boxoffice-Metadata"), *event.metadata);
     assert_eq!(header("Boxoffice-Event-Version"), *event.event_version);
-    assert_eq!(header("Boxoffice-Correlation"), "r1");
-    assert_eq!(header("Boxoffice-Causation"), "request:r1");
     assert_eq!(header("traceparent"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_eq!(header("Nats-Expected-Last-Sequence"), "0");
     let recorded_at = header("Boxoffice-Recorded-At");
