@@ -20,7 +20,9 @@ pub use async_nats::{Client, jetstream::Message};
 
 pub use agreement::{Agreement, AgreementError, Divergence, compare};
 pub use checkpoints::{CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, Checkpoints, CheckpointsError};
-pub use connect::{ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, support};
+pub use connect::{
+    ConnectError, Support, VERSION_REFUSED_BELOW, VERSION_WARNED_BELOW, check_url, connect, is_connected, support,
+};
 pub use consumer::{Feed, MirrorSource, StreamSource};
 pub use envelope::{EnvelopeError, Outgoing, Received, from_message, subject, to_message};
 pub use extent::{ExtentError, mirrored_position};

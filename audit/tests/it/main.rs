@@ -4,6 +4,7 @@
 mod generations;
 mod mirror;
 mod places;
+mod published;
 mod rewritten;
 mod sale;
 mod tampering;

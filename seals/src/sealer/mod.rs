@@ -10,8 +10,11 @@ use journal::{Journal, elect};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::status::{SealHalt, SealState, SealStatus};
 use self::{memory::Memory, session::Session};
+pub use self::{
+    memory::last_checkpoint_file,
+    status::{SealHalt, SealState, SealStatus},
+};
 use crate::{KeyFile, Log, Publisher, SealError, SigningKey, publish, rows};
 
 /// The office that a sealer is elected to.
