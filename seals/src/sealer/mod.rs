@@ -30,6 +30,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const REMEDY: &str = "nothing is signed until this is put right, everything else goes on: run `boxoffice audit verify`, with a \
                       checkpoint that was kept outside, to see what was changed; then restore it, and start the process again";
 
+/// What to do where what was published and the database contradict each other.
+const PUBLISHER_REMEDY: &str = "sealing goes on, and nothing is added to what was published, which is evidence: `boxoffice audit \
+                                verify` says which of it the database contradicts, and docs/seals.md how to go on";
+
 /// Seals the log of a journal, as the one that is elected.
 pub struct Sealer {
     journal: Journal,
@@ -53,7 +57,7 @@ impl Sealer {
             announce(&log, &key_file, &keys).await?;
         }
         let memory = Memory::beside(key_file.path());
-        let board = watch::Sender::new(SealStatus { state: SealState::Standby, size: 0 });
+        let board = watch::Sender::new(SealStatus { state: SealState::Standby, size: 0, unpublished: None });
         Ok(Self { journal, log, key_file, memory, keys, publisher: None, interval: CHECKPOINT_INTERVAL, board })
     }
 
@@ -108,12 +112,17 @@ impl Sealer {
     /// Seals without being elected, until it is halted. Two that do so at once get in each other's way, but cannot sign
     /// what contradicts each other. [`Sealer::run`] is what a process wants.
     pub async fn seal(&mut self) {
-        let (log, publisher, signed) = (self.log.clone(), self.publisher.clone(), self.board.subscribe());
+        let (log, publisher, board) = (self.log.clone(), self.publisher.clone(), self.board.clone());
         let publishing = async {
-            match &publisher {
-                Some(publisher) => publish::run(&log, publisher.as_ref(), signed).await,
-                None => std::future::pending().await,
+            // Once halted it stays so, whoever is elected meanwhile.
+            if let Some(publisher) = publisher.filter(|_| board.borrow().unpublished.is_none()) {
+                let what = publish::run(&log, publisher.as_ref(), board.subscribe()).await;
+                tracing::error!(%what, remedy = PUBLISHER_REMEDY, "checkpoints are no longer published");
+                metrics::gauge!("seals_publishing_halted").set(1.0);
+                let halt = SealHalt { reason: what, remedy: PUBLISHER_REMEDY };
+                board.send_modify(|status| status.unpublished = Some(Arc::new(halt)));
             }
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = self.sessions() => {}

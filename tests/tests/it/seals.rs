@@ -213,16 +213,21 @@ async fn a_key_is_rotated_while_it_runs_and_the_next_checkpoints_carry_both() {
     assert_eq!(String::from_utf8_lossy(&all.stdout).lines().count(), 2, "{}", said(&all));
 }
 
+/// JetStream by the login of a setting.
+async fn jetstream(system: &Boxoffice, setting: &str) -> async_nats::jetstream::Context {
+    let address: async_nats::ServerAddr = system.setting(setting).parse().unwrap();
+    let (user, password) = (address.username().unwrap().to_owned(), address.password().unwrap().to_owned());
+    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(address).await.unwrap();
+    async_nats::jetstream::new(client)
+}
+
 #[tokio::test]
 async fn checkpoints_are_in_the_stream_too() {
     let system = Boxoffice::start().await;
     sell(&system, 2).await;
     whole(&system).await;
     let postgres = system.postgres().await;
-    let address: async_nats::ServerAddr = system.setting("NATS_READER_URL").parse().unwrap();
-    let (user, password) = (address.username().unwrap().to_owned(), address.password().unwrap().to_owned());
-    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(address).await.unwrap();
-    let context = async_nats::jetstream::new(client);
+    let context = jetstream(&system, "NATS_READER_URL").await;
     let stored = async || -> Vec<String> {
         sqlx::query_scalar("SELECT note FROM seal_checkpoints ORDER BY number").fetch_all(&postgres).await.unwrap()
     };
@@ -268,4 +273,55 @@ async fn a_changed_end_of_the_log_is_not_signed_over_and_somebody_is_told() {
     // Booking goes on.
     sell(&system, 1).await;
     assert_eq!(size(&anonymous.get("/checkpoint").await.ok(200).text), sealed);
+}
+
+#[tokio::test]
+async fn a_foreign_checkpoint_in_the_stream_stops_the_publishing_and_somebody_is_told() {
+    let mut system = Boxoffice::start().await;
+    sell(&system, 2).await;
+    whole(&system).await;
+    let context = jetstream(&system, "NATS_URL").await;
+    // By somebody with the rights of the relay.
+    context.publish("boxoffice.checkpoints", "not ours".into()).await.unwrap().await.unwrap();
+    sell(&system, 2).await;
+    let anonymous = system.anonymous();
+    eventually("the publishing to halt", SOON, async || {
+        let ready = anonymous.get("/readyz").await.ok(200);
+        let seals = ready.body["seals"].as_str().unwrap();
+        seals.starts_with("sealing; publishing is halted: checkpoint ") && ready.body["status"] == "degraded"
+    })
+    .await;
+    let data = system.data().display().to_string();
+    eventually("`status` to say so", SOON, async || {
+        let status: Value = serde_json::from_slice(&run(&["status", "--json", "--data", &data]).stdout).unwrap();
+        let told = status["troubles"].as_array().unwrap().iter().map(|trouble| trouble["what"].as_str().unwrap());
+        let told: Vec<_> = told.filter(|what| what.starts_with("checkpoint publisher of")).collect();
+        told.len() == 1 && told[0].contains("docs/seals.md") && status["ok"] == false
+    })
+    .await;
+    // Sealing and booking go on, and an audit names it.
+    sell(&system, 1).await;
+    whole(&system).await;
+    let audited = run(&["audit", "verify", "--without", "histories", "--data", &data]);
+    assert_eq!(audited.status.code(), Some(1), "{}", said(&audited));
+    assert!(said(&audited).contains("published checkpoint "), "{}", said(&audited));
+
+    // The way back, as docs/seals.md has it.
+    context.delete_stream("BOXOFFICE_CHECKPOINTS").await.unwrap();
+    system.kill();
+    system.start_again().await;
+    let anonymous = system.anonymous();
+    let postgres = system.postgres().await;
+    let context = jetstream(&system, "NATS_URL").await;
+    eventually("all of them to be published", SOON, async || {
+        let Ok(stream) = context.get_stream("BOXOFFICE_CHECKPOINTS").await else { return false };
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM seal_checkpoints").fetch_one(&postgres).await.unwrap();
+        stream.cached_info().state.last_sequence == count.cast_unsigned()
+    })
+    .await;
+    let ready = anonymous.get("/readyz").await.ok(200);
+    assert_eq!(ready.body["seals"], "sealing", "{}", ready.text);
+    let audited = run(&["audit", "verify", "--data", &data]);
+    assert!(audited.status.success(), "{}", said(&audited));
 }
