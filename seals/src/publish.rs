@@ -64,6 +64,15 @@ pub(crate) async fn run(log: &Log, publisher: &dyn Publisher, mut signed: watch:
     }
 }
 
+/// Publishes what is signed and not published yet, once. Whatever is in the way is told by the next that publishes.
+pub(crate) async fn rest(log: &Log, publisher: &dyn Publisher) {
+    match round(log, publisher).await {
+        Ok(Round::Done) => {}
+        Ok(Round::Contradiction(what)) => tracing::warn!(%what, "the last checkpoints are not published"),
+        Err(error) => tracing::warn!(%error, "the last checkpoints are not published yet"),
+    }
+}
+
 async fn round(log: &Log, publisher: &dyn Publisher) -> Result<Round, PublishError> {
     let database = |error: crate::SealError| PublishError(error.to_string());
     let mut last = 0;

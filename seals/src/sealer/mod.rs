@@ -7,7 +7,7 @@ mod status;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use journal::{Journal, elect};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::{memory::Memory, session::Session};
@@ -23,6 +23,8 @@ pub const LEASE: &str = "sealer";
 pub const CHECKPOINT: &str = "seals";
 /// How long after a checkpoint the next is signed, where anything was appended.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long sealing and publishing the end of the log may take when it is told to stop. What is left then is sealed by the next.
+pub const FINISH_MAX: Duration = Duration::from_secs(3);
 /// Pause after a failure that may pass by itself.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -89,7 +91,8 @@ impl Sealer {
     }
 
     /// Runs until told to stop: stands for election, seals while elected, stands again when the lease is lost. Once halted it
-    /// gives the lease up and signs nothing for the rest of its life.
+    /// gives the lease up and signs nothing for the rest of its life. Told to stop while elected, it seals and publishes what was
+    /// appended until then, as far as that goes in [`FINISH_MAX`].
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             self.set_state(SealState::Standby);
@@ -100,6 +103,9 @@ impl Sealer {
                 () = self.seal() => Some(true),
                 () = lease.lost() => None,
             };
+            if halted == Some(false) {
+                self.finish().await;
+            }
             lease.release().await;
             match halted {
                 Some(false) => return,
@@ -148,6 +154,31 @@ impl Sealer {
                 }
             }
             tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Seals up to the end of the log as it is now, and publishes that. A failure costs only that it is done later.
+    async fn finish(&mut self) {
+        let head = self.journal.position();
+        let finishing = async {
+            loop {
+                match Session::open(self).await?.seal_up_to(head).await {
+                    // By us, in the commit that was under way when we were told to stop.
+                    Err(SealError::Raced) => tokio::time::sleep(RETRY_PAUSE).await,
+                    sealed => break sealed?,
+                }
+            }
+            if let Some(publisher) = self.publisher.as_ref().filter(|_| self.board.borrow().unpublished.is_none()) {
+                publish::rest(&self.log, publisher.as_ref()).await;
+            }
+            Ok::<_, SealError>(())
+        };
+        match timeout(FINISH_MAX, finishing).await {
+            Ok(Ok(())) => tracing::debug!(%head, "the log is sealed up to its end"),
+            Ok(Err(error)) => tracing::warn!(%error, %head, "the end of the log is not sealed yet; the next does that"),
+            Err(_) => {
+                tracing::warn!(%head, "the end of the log is not all sealed and published yet; the next does that");
+            }
         }
     }
 

@@ -1,11 +1,24 @@
 //! Seals of a running system, checked by those who do not trust it: by the standards, over HTTP, and after the worst.
 
-use std::{path::PathBuf, process::Output};
+use std::{
+    path::PathBuf,
+    process::{Child, Output},
+};
 
 use futures::future::join_all;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use reqwest::Method;
 use serde_json::{Value, json};
+use stack::{Nats, Postgres};
+use uuid::Uuid;
 
-use crate::support::{Answer, Boxoffice, Client, Fan, Log, SOON, command, eventually, python};
+use crate::support::{Answer, Boxoffice, Client, Fan, Log, SOON, command, eventually, free_port, python};
+
+/// How often a process ends in order.
+const ENDS: usize = 3;
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent/check_seals.py");
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent/requirements-seals.txt");
@@ -324,4 +337,56 @@ async fn a_foreign_checkpoint_in_the_stream_stops_the_publishing_and_somebody_is
     assert_eq!(ready.body["seals"], "sealing", "{}", ready.text);
     let audited = run(&["audit", "verify", "--data", &data]);
     assert!(audited.status.success(), "{}", said(&audited));
+}
+
+/// A process that does not outlive a test that fails.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ended_or_gone = self.0.kill();
+    }
+}
+
+#[tokio::test]
+async fn after_an_orderly_end_the_whole_log_is_sealed_and_published() {
+    let (postgres, nats) = tokio::join!(Postgres::temp(), Nats::temp());
+    let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let with_settings = || {
+        let mut command = command();
+        command.env("DATABASE_URL", postgres.url()).env("NATS_URL", nats.url());
+        command.env("NATS_READER_URL", nats.reader_url()).env("MYPAGE_PATH", dir.path().join("mypage.db"));
+        command
+    };
+    let database = sqlx::PgPool::connect(&postgres.url()).await.unwrap();
+    for _ in 0..ENDS {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut serving = Serving(with_settings().args(["serve", "--listen", &listen]).spawn().unwrap());
+        let anonymous = Client::new(&format!("http://{listen}"));
+        eventually("it to answer", SOON, async || {
+            let asked = anonymous.try_send(anonymous.request(Method::GET, "/readyz")).await;
+            asked.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+        for _ in 0..10 {
+            let user =
+                json!({"name": "Kim", "email": format!("{}@example.org", Uuid::new_v4()), "password": "correct horse"});
+            anonymous.post("/users", &user).await.ok(201);
+        }
+        // Before the next checkpoint is due.
+        kill(Pid::from_raw(serving.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let status = tokio::task::spawn_blocking(move || serving.0.wait().unwrap()).await.unwrap();
+        assert!(status.success(), "{status}");
+        let audited = with_settings().args(["audit", "verify", "--json"]).output().unwrap();
+        assert!(audited.status.success(), "{}", said(&audited));
+        let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let seals = checks.iter().find(|check| check["check"] == "seals").unwrap();
+        assert!(!seals.to_string().contains("not sealed yet"), "{seals}");
+        let signed: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM seal_checkpoints").fetch_one(&database).await.unwrap();
+        let published = format!("published: {signed} compared, of numbers 1 to {signed}");
+        assert!(seals["notes"].as_array().unwrap().contains(&published.clone().into()), "{published}: {seals}");
+    }
 }
