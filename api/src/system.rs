@@ -76,6 +76,9 @@ pub struct System {
     tasks: TaskTracker,
     /// Ends the tasks, after HTTP has ended.
     stop: CancellationToken,
+    sealing: JoinHandle<()>,
+    /// Ends the sealer, after all that appends has ended, so that what it signs last is the whole log.
+    stop_sealing: CancellationToken,
 }
 
 impl System {
@@ -132,7 +135,8 @@ impl System {
         tasks.spawn(relay.run(ends.clone()));
         tasks.spawn(saga::run(journal.clone(), ends.clone()));
         let standstills = Standstills::default();
-        tasks.spawn(sealing::run(sealer, standstills.clone(), ends.clone()));
+        let stop_sealing = CancellationToken::new();
+        let sealing = tokio::spawn(sealing::run(sealer, standstills.clone(), stop_sealing.clone()));
         let parked = [("ticket-counts", counts.parked().clone()), ("mypage", mypage_writer.parked().clone())];
         let runner = Runner::new(counts, beside, journal.pool().clone());
         tasks.spawn(project("ticket-counts", runner, standstills.clone(), ends.clone()));
@@ -173,10 +177,10 @@ impl System {
         tasks.spawn(vitals::keep(subject, ends.clone()));
         tasks.close();
         let serving = tokio::spawn(http::serve(listener, api));
-        Ok(Self { address, journal, accounts, seal_key, serving, behalf, tasks, stop: ends })
+        Ok(Self { address, journal, accounts, seal_key, serving, behalf, tasks, stop: ends, sealing, stop_sealing })
     }
 
-    /// Waits until HTTP has ended, then ends the rest: what callers were promised, the tasks, and last the journal.
+    /// Waits until HTTP has ended, then ends the rest: what callers were promised, the tasks, the sealer, and last the journal.
     pub async fn join(self) {
         match self.serving.await {
             Ok(Ok(())) => {}
@@ -187,6 +191,10 @@ impl System {
         self.behalf.wait().await;
         self.stop.cancel();
         self.tasks.wait().await;
+        self.stop_sealing.cancel();
+        if let Err(error) = self.sealing.await {
+            tracing::error!(%error, "the sealer panicked");
+        }
         self.journal.close().await;
     }
 }

@@ -21,7 +21,8 @@ pub const ASSUMPTIONS: [&str; 5] = [
      does not",
     "whoever was refused in fact would have done as the one whose tickets were held last before (or first, if none were)",
     "a hold ends exactly when its time is over: a provider in trouble does not put it off",
-    "changes of the capacity and a cancellation of the concert come when they came, unless a capacity is given",
+    "changes of the capacity and a cancellation of the concert come when they came; a capacity below what would be held and sold \
+     then is refused, and where a capacity is given there are no changes of it",
 ];
 
 /// Other terms; `None`: as they were.

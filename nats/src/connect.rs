@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr, connection::State};
 use thiserror::Error;
 
 /// Servers older than this lack what the mirror relies on.
@@ -72,6 +72,11 @@ pub async fn connect(url: &str, name: &str) -> Result<Client, ConnectError> {
             | ConnectErrorKind::MaxReconnects => Err(ConnectError::Refused(error)),
         },
     }
+}
+
+/// Whether there is a server at the other end now; [`connect`] waits for none.
+pub fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
 }
 
 /// How the server with this version stands; what is no version is refused.

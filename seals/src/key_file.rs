@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::{SealError, keys::SigningKey};
@@ -43,13 +44,19 @@ impl KeyFile {
         }
     }
 
-    /// The keys in it, for the log `origin`; a first one is made where there is no file. Says whether it was.
+    /// The keys in it, for the log `origin`; a first one is made where there is no file. Says whether it was. Of several
+    /// processes that do so at once one makes it, and all have that one.
     pub fn open(&self, origin: &str) -> Result<(Vec<SigningKey>, bool), SealError> {
-        let keys = self.read()?;
+        let mut keys = self.read()?;
         if keys.is_empty() {
             let made = vec![self.made(origin)?];
-            self.write(&made)?;
-            return Ok((made, true));
+            if self.create(&made)? {
+                return Ok((made, true));
+            }
+            keys = self.read()?;
+            if keys.is_empty() {
+                return Err(self.wrong("another process made it and somebody removed it at once".to_owned()));
+            }
         }
         match keys.iter().find(|key| key.verifier().origin() != origin) {
             Some(foreign) => Err(SealError::ForeignKey {
@@ -84,9 +91,13 @@ impl KeyFile {
         SigningKey::random(origin).ok_or_else(|| self.wrong(format!("there is no key for a log called {origin:?}")))
     }
 
+    /// Writes the file where there is none; says whether there was none.
+    fn create(&self, keys: &[SigningKey]) -> Result<bool, SealError> {
+        create_private(&self.0, &text(keys)).map_err(|error| self.wrong(error.to_string()))
+    }
+
     fn write(&self, keys: &[SigningKey]) -> Result<(), SealError> {
-        let text: String = keys.iter().flat_map(|key| [key.secret_text(), "\n"]).collect();
-        write_private(&self.0, &text).map_err(|error| self.wrong(error.to_string()))
+        write_private(&self.0, &text(keys)).map_err(|error| self.wrong(error.to_string()))
     }
 
     fn shown(&self) -> String {
@@ -98,24 +109,136 @@ impl KeyFile {
     }
 }
 
-/// Writes a file that only its owner may read, in place of an older one as a whole.
-pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let unfinished = path.with_file_name(name);
-    let mut options = fs::OpenOptions::new();
-    let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    // The mode above is that of a new file; one that was left there keeps what it had.
-    out.set_permissions(fs::Permissions::from_mode(0o600))?;
+fn text(keys: &[SigningKey]) -> String {
+    keys.iter().flat_map(|key| [key.secret_text(), "\n"]).collect()
+}
+
+/// Writes a file that only its owner may read, in place of an older one as a whole, and so that a power cut leaves one of the two.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let unfinished = Unfinished::write(path, text)?;
+    fs::rename(&unfinished.0, path)?;
+    sync_directory(path)
+}
+
+/// Likewise, but only where there is no file, which is the answer.
+fn create_private(path: &Path, text: &str) -> io::Result<bool> {
+    let unfinished = Unfinished::write(path, text)?;
+    // A link, unlike a renaming, is never made over what is there.
+    match fs::hard_link(&unfinished.0, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        // A file system without links.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+            match write_new(path, text) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    sync_directory(path)?;
+    Ok(true)
+}
+
+/// A file beside another, under a name that nobody else uses; gone when it is dropped, unless it was renamed.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn write(path: &Path, text: &str) -> io::Result<Self> {
+        /// Tells those of this process apart.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let unfinished = Self(path.with_file_name(name));
+        // Left by a process that had our number and was killed right here.
+        match fs::remove_file(&unfinished.0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        write_new(&unfinished.0, text)?;
+        Ok(unfinished)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Nothing can be done about it, and where it was renamed there is none.
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(unfinished, path)
+    out.sync_all()
+}
+
+/// The name of a file is only safe once its directory is.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::{os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
+
     use super::*;
+
+    /// How often several make the first key at once.
+    const ROUNDS: usize = 100;
+    /// How many.
+    const AT_ONCE: usize = 4;
+
+    /// The names of all files in a directory.
+    fn files(dir: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn several_that_make_the_first_key_at_once_end_with_the_same() {
+        for _ in 0..ROUNDS {
+            let (dir, together) = (tempfile::tempdir().unwrap(), Barrier::new(AT_ONCE));
+            let opened: Vec<_> = thread::scope(|scope| {
+                let open = || {
+                    let file = KeyFile::new(dir.path().join("seal.key"));
+                    together.wait();
+                    file.open("boxoffice/x").unwrap()
+                };
+                let all: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(open)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let stored = KeyFile::new(dir.path().join("seal.key")).read().unwrap();
+            assert!(opened.iter().all(|(keys, _)| keys.len() == 1 && keys[0].verifier() == stored[0].verifier()));
+            assert_eq!(opened.iter().filter(|(_, made)| *made).count(), 1);
+            assert_eq!(files(dir.path()), ["seal.key"]);
+        }
+    }
+
+    #[test]
+    fn several_that_write_at_once_leave_one_whole_text() {
+        let (dir, together) = (tempfile::tempdir().unwrap(), Barrier::new(AT_ONCE));
+        let path = dir.path().join("seal.checkpoint");
+        let texts: Vec<String> = (0..AT_ONCE).map(|n| n.to_string().repeat(1_000 * (n + 1))).collect();
+        thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| {
+                    together.wait();
+                    for _ in 0..ROUNDS {
+                        write_private(&path, text).unwrap();
+                        assert!(texts.contains(&fs::read_to_string(&path).unwrap()));
+                    }
+                });
+            }
+        });
+        assert_eq!(files(dir.path()), ["seal.checkpoint"]);
+    }
 
     #[test]
     fn a_key_is_made_once_and_only_its_owner_reads_it() {

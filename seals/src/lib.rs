@@ -39,6 +39,8 @@ pub use receipt::{
     verify as verify_receipt,
 };
 pub use rows::{KnownKey, create as create_tables, known_keys};
-pub use sealer::{CHECKPOINT, CHECKPOINT_INTERVAL, LEASE, SealHalt, SealState, SealStatus, Sealer};
+pub use sealer::{
+    CHECKPOINT, CHECKPOINT_INTERVAL, LEASE, SealHalt, SealState, SealStatus, Sealer, last_checkpoint_file,
+};
 pub use tile::{PathError, TILE_WIDTH, TileId, TilePath};
 pub use tree::{Grown, Tree};

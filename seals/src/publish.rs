@@ -38,9 +38,9 @@ enum Round {
     Contradiction(String),
 }
 
-/// Publishes what is signed, for as long as it is polled. What is there and contradicts the database is told once, loudly, and
-/// left as it is: it is evidence.
-pub(crate) async fn run(log: &Log, publisher: &dyn Publisher, mut signed: watch::Receiver<SealStatus>) {
+/// Publishes what is signed, until what is there contradicts the database, which is the answer. That is left as it is: it is
+/// evidence.
+pub(crate) async fn run(log: &Log, publisher: &dyn Publisher, mut signed: watch::Receiver<SealStatus>) -> String {
     let mut failing = false;
     loop {
         signed.mark_unchanged();
@@ -48,14 +48,11 @@ pub(crate) async fn run(log: &Log, publisher: &dyn Publisher, mut signed: watch:
             Ok(Round::Done) => {
                 failing = false;
                 if signed.changed().await.is_err() {
-                    return;
+                    // Nobody signs any more.
+                    return std::future::pending().await;
                 }
             }
-            Ok(Round::Contradiction(what)) => {
-                tracing::error!(%what, "checkpoints are no longer published: was the database restored from a backup?");
-                metrics::gauge!("seals_publishing_halted").set(1.0);
-                return std::future::pending().await;
-            }
+            Ok(Round::Contradiction(what)) => return what,
             Err(error) => {
                 if !failing {
                     tracing::warn!(%error, "checkpoints are not published now; sealing goes on, and they will be later");
@@ -64,6 +61,15 @@ pub(crate) async fn run(log: &Log, publisher: &dyn Publisher, mut signed: watch:
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
+    }
+}
+
+/// Publishes what is signed and not published yet, once. Whatever is in the way is told by the next that publishes.
+pub(crate) async fn rest(log: &Log, publisher: &dyn Publisher) {
+    match round(log, publisher).await {
+        Ok(Round::Done) => {}
+        Ok(Round::Contradiction(what)) => tracing::warn!(%what, "the last checkpoints are not published"),
+        Err(error) => tracing::warn!(%error, "the last checkpoints are not published yet"),
     }
 }
 
@@ -77,7 +83,7 @@ async fn round(log: &Log, publisher: &dyn Publisher) -> Result<Round, PublishErr
             Some(_) => return Ok(Round::Contradiction(format!("checkpoint {number} was published with another text"))),
             None => {
                 return Ok(Round::Contradiction(format!(
-                    "checkpoint {number} was published, and the database has none"
+                    "checkpoint {number} was published, and the database has none: was it restored from a backup?"
                 )));
             }
         }

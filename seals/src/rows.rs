@@ -101,6 +101,17 @@ pub(crate) async fn checkpoints(
     Ok(rows.iter().map(signed).collect::<Result<_, _>>()?)
 }
 
+/// The checkpoints of these numbers, those that there are.
+pub(crate) async fn numbered(
+    connection: &mut PgConnection,
+    numbers: impl Iterator<Item = u64>,
+) -> Result<BTreeMap<u64, Signed>, SealError> {
+    let numbers: Vec<i64> = numbers.map(u64::cast_signed).collect();
+    let rows = sqlx::query(&format!("{SIGNED} WHERE number = ANY($1)")).bind(numbers).fetch_all(connection).await?;
+    let signed = rows.iter().map(|row| signed(row).map(|signed| (signed.number, signed)));
+    Ok(signed.collect::<Result<_, _>>()?)
+}
+
 fn hashes(bytes: &[u8]) -> Vec<Hash> {
     let (hashes, _) = bytes.as_chunks::<HASH_BYTES>();
     hashes.iter().copied().map(Hash).collect()

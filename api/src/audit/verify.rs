@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::verify::{Checked, Kept, LogCheck, Progress, Report, Seals, Subject, Verdict, verify};
+use audit::verify::{Checked, Evidence, Kept, LogCheck, Progress, Report, Seals, Subject, Verdict, verify};
 use clap::{Args, ValueEnum};
 use console::Style;
 use indicatif::{ProgressBar, ProgressStyle};
-use seals::VerifierKey;
+use seals::{VerifierKey, last_checkpoint_file};
 use tokio::time::interval;
 
 use super::place::{Fault, Place, database, document};
@@ -50,8 +50,8 @@ pub(crate) struct Options {
     checkpoint: Vec<PathBuf>,
     /// The log's public key, NAME+ID+BASE64, as `boxoffice seals key` prints it, that these checkpoints must be signed by. May
     /// be given more than once. Without it, any key that the database names will do; whoever rewrote the database could have
-    /// put one there, but not have signed with it what you kept.
-    #[arg(long, value_name = "KEY", requires = "checkpoint")]
+    /// put one there, but not have signed with it what you kept. What was published is believed by either.
+    #[arg(long, value_name = "KEY")]
     key: Vec<String>,
     /// Print a JSON document.
     #[arg(long)]
@@ -61,7 +61,7 @@ pub(crate) struct Options {
 /// What can be left out.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// JetStream.
+    /// JetStream: the mirror, and the checkpoints that were published there.
     Mirror,
     /// The file of MyPage.
     Histories,
@@ -108,10 +108,13 @@ async fn verified(options: Options) -> Result<Report, Fault> {
     let mut others: Vec<Box<dyn LogCheck>> = Vec::new();
     if is_wanted(Part::Seals) {
         let kept = options.checkpoint.iter().map(|file| kept(file)).collect::<Result<_, _>>()?;
-        let keys = options.key.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>()?;
-        others.push(Box::new(Seals::begin(&subject.database, kept, &keys).await?));
-    } else if !options.checkpoint.is_empty() {
-        return Err(Fault::Misused("--checkpoint is about the seals, and --without leaves them out".to_owned()));
+        let trusted = options.key.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
+        let last_signed = source.seal_key_file().map(|file| last_checkpoint_file(&file));
+        let evidence = Evidence { kept, trusted, last_signed, nats_url: subject.nats_url.clone() };
+        others.push(Box::new(Box::pin(Seals::begin(&subject.database, evidence)).await?));
+    } else if !options.checkpoint.is_empty() || !options.key.is_empty() {
+        let option = if options.checkpoint.is_empty() { "--key" } else { "--checkpoint" };
+        return Err(Fault::Misused(format!("{option} is about the seals, and --without leaves them out")));
     }
     let progress = Arc::new(Progress::default());
     let verifying = verify(&subject, others, Arc::clone(&progress));

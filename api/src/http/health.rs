@@ -32,7 +32,7 @@ pub(super) struct Readiness {
     /// State of the relay that fills the mirror.
     relay: String,
     relay_position: u64,
-    /// State of the sealer that signs checkpoints of the log.
+    /// State of the sealer that signs checkpoints of the log, and why they are not published where that is halted.
     seals: String,
     /// How far the log is sealed, as far as this process knows.
     sealed_position: u64,
@@ -67,7 +67,9 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     };
     let (seals, sealed_position, sealing) = {
         let status = api.health.seals.borrow();
-        (status.state.to_string(), status.size, !matches!(status.state, SealState::Halted(_)))
+        let publishing = status.unpublished.as_ref().map(|halt| format!("; publishing is halted: {halt}"));
+        let sealing = !matches!(status.state, SealState::Halted(_)) && publishing.is_none();
+        (format!("{}{}", status.state, publishing.unwrap_or_default()), status.size, sealing)
     };
     let serves = database && lag <= VIEW_LAG_EVENTS_MAX && !api.stop.is_cancelled();
     let status = match (serves, mirrored && sealing) {

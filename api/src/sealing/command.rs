@@ -1,15 +1,12 @@
 //! `boxoffice seals …`: the keys that sign checkpoints.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use seals::{KeyFile, Log};
 use sqlx::postgres::PgPoolOptions;
 
-use crate::{cli, settings, status::place::Source};
+use crate::{cli, status::place::Source};
 
 /// What our session is called in Postgres.
 const SESSION: &str = "boxoffice seals";
@@ -74,9 +71,7 @@ async fn open(source: &Source) -> Result<(Log, Option<KeyFile>), ExitCode> {
     let pool = PgPoolOptions::new().max_connections(1).connect_with(database).await;
     let pool = pool.map_err(|error| cli::failed(&format!("Postgres (DATABASE_URL in {}): {error}", source.name)))?;
     let log = Log::open(pool).await.map_err(|error| cli::failed(&error.to_string()))?;
-    let file = source.need("BOXOFFICE_SEAL_KEY_FILE").or_else(|_| source.need("SEAL_KEY_PATH")).map(PathBuf::from);
-    let file = file.or_else(|_| source.need("MYPAGE_PATH").map(|path| settings::beside(Path::new(path))));
-    Ok((log, file.ok().map(KeyFile::new)))
+    Ok((log, source.seal_key_file().map(KeyFile::new)))
 }
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;

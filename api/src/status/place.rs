@@ -8,7 +8,7 @@ use std::{
 use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 
-use crate::up;
+use crate::{settings, up};
 
 /// Where `up` keeps its data unless it is told otherwise.
 const DATA_DEFAULT: &str = ".boxoffice";
@@ -112,6 +112,12 @@ impl Source {
     pub fn need(&self, name: &'static str) -> Result<&str, PlaceError> {
         let missing = || PlaceError::Missing { name, source_name: self.name.clone() };
         self.values.get(name).map(String::as_str).ok_or_else(missing)
+    }
+
+    /// The file of the private keys that sign checkpoints, where that is known.
+    pub fn seal_key_file(&self) -> Option<PathBuf> {
+        let named = self.need("BOXOFFICE_SEAL_KEY_FILE").or_else(|_| self.need("SEAL_KEY_PATH")).map(PathBuf::from);
+        named.or_else(|_| self.need("MYPAGE_PATH").map(|path| settings::beside(Path::new(path)))).ok()
     }
 
     /// Postgres, where our session is called `session`.

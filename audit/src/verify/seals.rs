@@ -1,6 +1,9 @@
-//! The seals: the log has the hashes that were signed, up to the newest checkpoint, and up to those that were kept outside.
+//! The seals: the log has the hashes that were signed, up to the newest checkpoint, and up to those that were kept outside,
+//! published, or left by the sealer beside its key.
 //!
 //! Leaves are hashed where the row is at hand. The tree, and Postgres, are the business of a thread of their own.
+
+use std::path::PathBuf;
 
 use journal::Position;
 use seals::{Hash, LeafHasher, SealCheck, SealError, SealVerdict, VerifierKey};
@@ -11,7 +14,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{Breach, Check, LogCheck, Recorder, Verdict};
+use super::{Breach, Check, LogCheck, Recorder, Verdict, last_signed::LastSigned, published::Published};
 use crate::{Error, Row};
 
 /// Hashes that go to the tree at once.
@@ -26,6 +29,20 @@ pub struct Kept {
     pub name: String,
     /// The signed note.
     pub note: String,
+}
+
+/// What the seals are held against, beside the log: all of it is kept outside the database.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Checkpoints that somebody kept. They must be signed by one of `trusted`; where that is empty, by a key that the database
+    /// names.
+    pub kept: Vec<Kept>,
+    /// Keys that are believed whatever the database says.
+    pub trusted: Vec<VerifierKey>,
+    /// The file in which the sealer keeps what it signed last; `None`: it is not known where.
+    pub last_signed: Option<PathBuf>,
+    /// Where checkpoints are published; `None`: that is not to be looked at.
+    pub nats_url: Option<String>,
 }
 
 /// Checks the seals of a log while that is read.
@@ -43,35 +60,51 @@ enum State {
         to_tree: Option<Sender<Vec<Hash>>>,
         tree: JoinHandle<Result<Found, SealError>>,
     },
-    /// There are none, though so many checkpoints were kept.
-    None(Vec<Kept>),
+    /// There are none, whatever others have.
+    None(Beside),
     /// Nobody could look.
     Unseen(SealError),
 }
 
-/// The verdict, and whose the events are that it names.
+/// The verdict, whose the events are that it names, and what became of what was published.
 struct Found {
     verdict: SealVerdict,
     named: Vec<(i64, String)>,
+    published: Published,
+    last_signed: LastSigned,
+}
+
+/// What there is beside a database without seals.
+struct Beside {
+    kept: Vec<Kept>,
+    published: Published,
+    last_signed: LastSigned,
 }
 
 impl Seals {
-    /// Begins. To be done before [`super::verify`] takes its snapshot, so that no checkpoint is beyond it. The checkpoints in
-    /// `kept` must be signed by one of `trusted`; where that is empty, by a key that the database names.
-    pub async fn begin(database: &PgConnectOptions, kept: Vec<Kept>, trusted: &[VerifierKey]) -> Result<Self, Error> {
+    /// Begins. To be done before [`super::verify`] takes its snapshot, so that no checkpoint is beyond it.
+    pub async fn begin(database: &PgConnectOptions, evidence: Evidence) -> Result<Self, Error> {
+        let Evidence { kept, trusted, last_signed, nats_url } = evidence;
+        // What is outside is looked at before the database, so that it cannot be ahead of that.
+        let last_signed = LastSigned::read(last_signed).await?;
+        let published = Box::pin(Published::open(nats_url.as_deref())).await;
         let mut connection = PgConnection::connect_with(database).await.map_err(Error::Connect)?;
         let runtime = Handle::current();
         let state = match SealCheck::begin(&mut connection).await {
             Ok(mut check) => {
+                check.believe(&trusted);
                 for Kept { name, note } in &kept {
-                    check.also(name, note, trusted);
+                    check.also(name, note, &trusted);
+                }
+                if let LastSigned::There(Kept { name, note }) = &last_signed {
+                    check.also_last_signed(name, note);
                 }
                 let (to_tree, leaves) = channel(PORTIONS_WAITING_MAX);
                 let of_tree = runtime.clone();
-                let tree = spawn_blocking(move || grow(leaves, check, connection, &of_tree));
+                let tree = spawn_blocking(move || grow(leaves, check, connection, published, last_signed, &of_tree));
                 State::Checking { to_tree: Some(to_tree), tree }
             }
-            Err(SealError::NoSeals) => State::None(kept),
+            Err(SealError::NoSeals) => State::None(Beside { kept, published, last_signed }),
             Err(error) => State::Unseen(error),
         };
         Ok(Self { hasher: LeafHasher::default(), leaves: Vec::with_capacity(LEAVES), runtime, state })
@@ -90,8 +123,11 @@ fn grow(
     mut leaves: Receiver<Vec<Hash>>,
     mut check: SealCheck,
     mut connection: PgConnection,
+    mut published: Published,
+    last_signed: LastSigned,
     runtime: &Handle,
 ) -> Result<Found, SealError> {
+    runtime.block_on(published.compare(&mut check, &mut connection))?;
     while let Some(leaves) = leaves.blocking_recv() {
         runtime.block_on(check.feed(&mut connection, &leaves))?;
     }
@@ -109,7 +145,7 @@ fn grow(
             .fetch_all(&mut connection)
             .await?
         };
-        Ok(Found { verdict, named })
+        Ok(Found { verdict, named, published, last_signed })
     })
 }
 
@@ -144,26 +180,48 @@ impl LogCheck for Seals {
                     Err(_) => recorder.not_checked(Check::Seals, Verdict::Unseen(Error::Ended.to_string())),
                 }
             }
-            State::None(kept) if kept.is_empty() => {
-                recorder.not_checked(Check::Seals, Verdict::Skipped("this database holds none".to_owned()));
-            }
-            State::None(kept) => {
-                for Kept { name, .. } in kept {
-                    let subject = format!("the checkpoint in {name}");
-                    let breach = Breach::at(None, subject, "a log that was sealed", "one without any seals");
-                    recorder.breach(Check::Seals, breach);
-                }
-            }
+            State::None(beside) => runtime.block_on(beside.tell(recorder)),
             State::Unseen(error) => recorder.not_checked(Check::Seals, Verdict::Unseen(error.to_string())),
         }
     }
 }
 
-fn tell(Found { verdict, named }: &Found, recorder: &mut Recorder<'_>) {
-    recorder.count(Check::Seals, verdict.checkpoints + verdict.outside + verdict.tiles);
+impl Beside {
+    /// A database without seals is one that never had any, unless somebody has some of its.
+    async fn tell(mut self, recorder: &mut Recorder<'_>) {
+        let none = "one without any seals: they were removed, or it is another database";
+        let mut breach = |subject: String| {
+            recorder.breach(Check::Seals, Breach::at(None, subject, "a log that was sealed", none));
+        };
+        let mut is_known = false;
+        if let Some((number, size)) = self.published.last().await {
+            breach(format!("published checkpoint {number}, over {size} events"));
+            is_known = true;
+        }
+        if let LastSigned::There(Kept { name, .. }) = &self.last_signed {
+            breach(format!("the sealer's last checkpoint, in {name}"));
+            is_known = true;
+        }
+        for Kept { name, .. } in &self.kept {
+            breach(format!("the checkpoint in {name}"));
+            is_known = true;
+        }
+        if !is_known {
+            recorder.not_checked(Check::Seals, Verdict::Skipped("this database holds none".to_owned()));
+        }
+        self.published.tell(0, recorder);
+        self.last_signed.tell(recorder);
+    }
+}
+
+fn tell(Found { verdict, named, published, last_signed }: &Found, recorder: &mut Recorder<'_>) {
     let SealVerdict { checkpoints, outside, tiles, .. } = verdict;
+    let last = u64::from(verdict.last_signed.is_some());
+    recorder.count(Check::Seals, checkpoints + outside + tiles + verdict.published + last);
     let kept = if *outside > 0 { format!(", {outside} kept outside") } else { String::new() };
     recorder.note(Check::Seals, format!("checkpoints: {checkpoints}{kept}; tiles of hashes: {tiles}"));
+    published.tell(verdict.published, recorder);
+    last_signed.tell(recorder);
     let unsealed = verdict.leaves.saturating_sub(verdict.sealed);
     if unsealed > 0 {
         recorder.note(Check::Seals, format!("{unsealed} of {} events are not sealed yet", verdict.leaves));

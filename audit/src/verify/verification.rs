@@ -34,9 +34,9 @@ const CHUNK_ROWS: usize = 512;
 /// Chunks that wait between two parts.
 const CHUNKS_WAITING_MAX: usize = 8;
 /// How long NATS may take to say how far the stream is.
-const NATS_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const NATS_WAIT_MAX: Duration = Duration::from_secs(5);
 /// What the server knows us by.
-const NATS_NAME: &str = "boxoffice audit";
+pub(super) const NATS_NAME: &str = "boxoffice audit";
 /// The saga's checkpoint; the saga itself is no business of an audit.
 const SAGA: &str = "saga";
 

@@ -8,16 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use audit::verify::{Breach, Check, Checked, Kept, Progress, Report, Seals, Subject, Verdict, verify};
-use futures::future::join;
+use audit::verify::{Breach, Check, Checked, Evidence, Kept, Progress, Report, Seals, Subject, Verdict, verify};
+use futures::future::{BoxFuture, join};
 use journal::{Journal, JournalOptions, Position};
-use nats::{Relay, StreamOptions, connect};
+use nats::{Checkpoints, Relay, StreamOptions, connect};
 use payments::{
     Cashier, GuardOptions, TossConfig, TossProvider,
     simulator::{self, Simulator},
 };
 use projections::{MyPage, Projection, Runner, TicketCounts};
-use seals::Sealer;
+use seals::{PublishError, Publisher, Sealer, last_checkpoint_file};
 use stack::{Nats, Postgres, testing::eventually};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -78,13 +78,34 @@ impl World {
         self.dir.path().join("seal.key")
     }
 
-    /// Lets a sealer seal the log up to its end; the checkpoint that it signed last.
+    /// Lets a sealer seal the log up to its end, and publish that; the checkpoint that it signed last.
     pub async fn seal(&self) -> String {
-        let sealer = Sealer::open(self.journal.clone(), self.key_file()).await.unwrap().every(OFTEN);
+        let client = connect(&self.nats.url(), "sealer").await.unwrap();
+        let published = Checkpoints::new(client.clone());
+        self.seal_and(Some(Arc::new(Stream(Checkpoints::new(client)))), async |number| {
+            published.last().await.unwrap().is_some_and(|(last, _)| last >= number)
+        })
+        .await
+    }
+
+    /// Lets a sealer seal the log up to its end, and publish nothing; the checkpoint that it signed last.
+    pub async fn seal_alone(&self) -> String {
+        self.seal_and(None, async |_| true).await
+    }
+
+    async fn seal_and(&self, publisher: Option<Arc<Stream>>, is_published: impl AsyncFn(u64) -> bool) -> String {
+        let mut sealer = Sealer::open(self.journal.clone(), self.key_file()).await.unwrap().every(OFTEN);
+        if let Some(publisher) = publisher {
+            sealer = sealer.publishing(publisher);
+        }
         let (log, stop, head) = (sealer.log().clone(), CancellationToken::new(), self.journal.position().0);
         let running = tokio::spawn(sealer.run(stop.clone()));
-        eventually(&format!("position {head} to be sealed"), soon(), async || {
-            log.newest().await.unwrap().is_some_and(|newest| newest.size >= head)
+        eventually(&format!("position {head} to be sealed and published"), soon(), async || {
+            let newest = log.newest().await.unwrap().filter(|newest| newest.size >= head);
+            match newest {
+                Some(newest) => is_published(newest.number).await,
+                None => false,
+            }
         })
         .await;
         stop.cancel();
@@ -139,9 +160,23 @@ impl World {
 
     /// Verifies, against these checkpoints too.
     pub async fn verify_with(&self, kept: Vec<Kept>) -> Report {
+        self.verify_by(Evidence { kept, ..self.evidence() }).await
+    }
+
+    /// What there is of the seals outside the database.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            last_signed: Some(last_checkpoint_file(&self.key_file())),
+            nats_url: Some(self.nats.reader_url()),
+            ..Evidence::default()
+        }
+    }
+
+    /// Verifies, the seals by this.
+    pub async fn verify_by(&self, evidence: Evidence) -> Report {
         let began = Instant::now();
         let subject = self.subject();
-        let seals = Seals::begin(&subject.database, kept, &[]).await.unwrap();
+        let seals = Seals::begin(&subject.database, evidence).await.unwrap();
         let report = verify(&subject, vec![Box::new(seals)], Arc::new(Progress::default())).await.unwrap();
         eprintln!(
             "{} events in {:.2} s, mirror in {:.2} s, {:.2} s in all",
@@ -177,6 +212,19 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// Where the checkpoints are published.
+struct Stream(Checkpoints);
+
+impl Publisher for Stream {
+    fn last(&self) -> BoxFuture<'_, Result<Option<(u64, String)>, PublishError>> {
+        Box::pin(async { self.0.last().await.map_err(|error| PublishError(error.to_string())) })
+    }
+
+    fn publish<'a>(&'a self, number: u64, note: &'a str) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move { self.0.publish(number, note).await.map_err(|error| PublishError(error.to_string())) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stream of signed checkpoints.
 
-use nats::{CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, Checkpoints, CheckpointsError};
+use nats::{CHECKPOINTS_STREAM, CHECKPOINTS_SUBJECT, CheckpointScan, Checkpoints, CheckpointsError};
 
 use crate::support::World;
 
@@ -36,4 +36,42 @@ async fn a_reader_reads_them_and_writes_none() {
     let foreign = Checkpoints::new(world.reader().await);
     assert!(foreign.publish(2, "forged\n").await.is_err());
     assert_eq!(checkpoints.last().await.unwrap().map(|(number, _)| number), Some(1));
+}
+
+/// All that a reader is handed out.
+async fn all(scan: &mut CheckpointScan) -> Vec<(u64, String)> {
+    let mut all = Vec::new();
+    while let Some(next) = scan.next().await.unwrap() {
+        all.push(next);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_reader_is_handed_out_those_that_were_there_and_told_what_is_missing() {
+    let world = World::start().await;
+    let reader = world.reader().await;
+    assert!(CheckpointScan::open(reader.clone()).await.unwrap().is_none());
+    let checkpoints = Checkpoints::new(world.client().await);
+    checkpoints.last().await.unwrap();
+    let mut empty = CheckpointScan::open(reader.clone()).await.unwrap().unwrap();
+    assert_eq!((empty.last, all(&mut empty).await.len()), (0, 0));
+    for number in 1..=50 {
+        checkpoints.publish(number, &format!("note {number}\n")).await.unwrap();
+    }
+    let mut scan = CheckpointScan::open(reader.clone()).await.unwrap().unwrap();
+    checkpoints.publish(51, "too late\n").await.unwrap();
+    let expected: Vec<_> = (1..=50).map(|number| (number, format!("note {number}\n"))).collect();
+    assert_eq!((scan.first, scan.last), (1, 50));
+    assert_eq!(all(&mut scan).await, expected);
+
+    // What the limit of the stream does, or somebody who may change it.
+    let context = world.context().await;
+    let mut stream = context.get_stream(CHECKPOINTS_STREAM).await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    config.max_messages = 3;
+    context.update_stream(&config).await.unwrap();
+    let mut scan = CheckpointScan::open(reader).await.unwrap().unwrap();
+    assert_eq!((scan.first, scan.last), (49, 51));
+    assert_eq!(all(&mut scan).await.len(), 3);
 }

@@ -8,13 +8,18 @@ use crate::{Checkpoint, Log, SealError, SigningKey, VerifierKey, key_file::write
 /// The end of the file's name.
 const EXTENSION: &str = "checkpoint";
 
+/// Where the sealer that signs with the keys of `key_file` keeps the checkpoint that it signed last.
+pub fn last_checkpoint_file(key_file: &Path) -> PathBuf {
+    key_file.with_extension(EXTENSION)
+}
+
 /// The file, beside that of the keys.
 #[derive(Clone, Debug)]
 pub(super) struct Memory(PathBuf);
 
 impl Memory {
     pub fn beside(key_file: &Path) -> Self {
-        Self(key_file.with_extension(EXTENSION))
+        Self(last_checkpoint_file(key_file))
     }
 
     /// Remembers what was signed. A failure costs only that this one is not remembered.

@@ -7,11 +7,14 @@ mod status;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use journal::{Journal, elect};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::status::{SealHalt, SealState, SealStatus};
 use self::{memory::Memory, session::Session};
+pub use self::{
+    memory::last_checkpoint_file,
+    status::{SealHalt, SealState, SealStatus},
+};
 use crate::{KeyFile, Log, Publisher, SealError, SigningKey, publish, rows};
 
 /// The office that a sealer is elected to.
@@ -20,12 +23,18 @@ pub const LEASE: &str = "sealer";
 pub const CHECKPOINT: &str = "seals";
 /// How long after a checkpoint the next is signed, where anything was appended.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long sealing and publishing the end of the log may take when it is told to stop. What is left then is sealed by the next.
+pub const FINISH_MAX: Duration = Duration::from_secs(3);
 /// Pause after a failure that may pass by itself.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to do where seals and log contradict each other.
 const REMEDY: &str = "nothing is signed until this is put right, everything else goes on: run `boxoffice audit verify`, with a \
                       checkpoint that was kept outside, to see what was changed; then restore it, and start the process again";
+
+/// What to do where what was published and the database contradict each other.
+const PUBLISHER_REMEDY: &str = "sealing goes on, and nothing is added to what was published, which is evidence: `boxoffice audit \
+                                verify` says which of it the database contradicts, and docs/seals.md how to go on";
 
 /// Seals the log of a journal, as the one that is elected.
 pub struct Sealer {
@@ -50,7 +59,7 @@ impl Sealer {
             announce(&log, &key_file, &keys).await?;
         }
         let memory = Memory::beside(key_file.path());
-        let board = watch::Sender::new(SealStatus { state: SealState::Standby, size: 0 });
+        let board = watch::Sender::new(SealStatus { state: SealState::Standby, size: 0, unpublished: None });
         Ok(Self { journal, log, key_file, memory, keys, publisher: None, interval: CHECKPOINT_INTERVAL, board })
     }
 
@@ -82,7 +91,8 @@ impl Sealer {
     }
 
     /// Runs until told to stop: stands for election, seals while elected, stands again when the lease is lost. Once halted it
-    /// gives the lease up and signs nothing for the rest of its life.
+    /// gives the lease up and signs nothing for the rest of its life. Told to stop while elected, it seals and publishes what was
+    /// appended until then, as far as that goes in [`FINISH_MAX`].
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             self.set_state(SealState::Standby);
@@ -93,6 +103,9 @@ impl Sealer {
                 () = self.seal() => Some(true),
                 () = lease.lost() => None,
             };
+            if halted == Some(false) {
+                self.finish().await;
+            }
             lease.release().await;
             match halted {
                 Some(false) => return,
@@ -105,12 +118,17 @@ impl Sealer {
     /// Seals without being elected, until it is halted. Two that do so at once get in each other's way, but cannot sign
     /// what contradicts each other. [`Sealer::run`] is what a process wants.
     pub async fn seal(&mut self) {
-        let (log, publisher, signed) = (self.log.clone(), self.publisher.clone(), self.board.subscribe());
+        let (log, publisher, board) = (self.log.clone(), self.publisher.clone(), self.board.clone());
         let publishing = async {
-            match &publisher {
-                Some(publisher) => publish::run(&log, publisher.as_ref(), signed).await,
-                None => std::future::pending().await,
+            // Once halted it stays so, whoever is elected meanwhile.
+            if let Some(publisher) = publisher.filter(|_| board.borrow().unpublished.is_none()) {
+                let what = publish::run(&log, publisher.as_ref(), board.subscribe()).await;
+                tracing::error!(%what, remedy = PUBLISHER_REMEDY, "checkpoints are no longer published");
+                metrics::gauge!("seals_publishing_halted").set(1.0);
+                let halt = SealHalt { reason: what, remedy: PUBLISHER_REMEDY };
+                board.send_modify(|status| status.unpublished = Some(Arc::new(halt)));
             }
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = self.sessions() => {}
@@ -136,6 +154,31 @@ impl Sealer {
                 }
             }
             tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Seals up to the end of the log as it is now, and publishes that. A failure costs only that it is done later.
+    async fn finish(&mut self) {
+        let head = self.journal.position();
+        let finishing = async {
+            loop {
+                match Session::open(self).await?.seal_up_to(head).await {
+                    // By us, in the commit that was under way when we were told to stop.
+                    Err(SealError::Raced) => tokio::time::sleep(RETRY_PAUSE).await,
+                    sealed => break sealed?,
+                }
+            }
+            if let Some(publisher) = self.publisher.as_ref().filter(|_| self.board.borrow().unpublished.is_none()) {
+                publish::rest(&self.log, publisher.as_ref()).await;
+            }
+            Ok::<_, SealError>(())
+        };
+        match timeout(FINISH_MAX, finishing).await {
+            Ok(Ok(())) => tracing::debug!(%head, "the log is sealed up to its end"),
+            Ok(Err(error)) => tracing::warn!(%error, %head, "the end of the log is not sealed yet; the next does that"),
+            Err(_) => {
+                tracing::warn!(%head, "the end of the log is not all sealed and published yet; the next does that");
+            }
         }
     }
 

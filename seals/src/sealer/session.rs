@@ -87,6 +87,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Seals up to `head`, which the log must have come to.
+    pub async fn seal_up_to(mut self, head: Position) -> Result<(), SealError> {
+        self.read_keys();
+        while self.tree.size() < head.0 {
+            let events = self.follower.next(READ_EVENTS_MAX).await?;
+            self.grow(events.iter().map(AsRef::as_ref));
+            if self.pending() >= PENDING_LEAVES_MAX {
+                self.sign().await?;
+            }
+        }
+        if self.pending() > 0 { self.sign().await } else { Ok(()) }
+    }
+
     fn pending(&self) -> u64 {
         self.tree.size() - self.last.as_ref().map_or(0, |last| last.size)
     }

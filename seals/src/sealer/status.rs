@@ -15,7 +15,7 @@ pub enum SealState {
     Halted(Arc<SealHalt>),
 }
 
-/// Why nothing is signed any more, and what to do about it.
+/// Why nothing is signed, or published, any more, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealHalt {
     /// What it found.
@@ -50,4 +50,6 @@ pub struct SealStatus {
     pub state: SealState,
     /// The size of the newest tree that this one signed or found signed.
     pub size: u64,
+    /// Why what is signed is not published any more: what was published contradicts the database. Sealing goes on.
+    pub unpublished: Option<Arc<SealHalt>>,
 }

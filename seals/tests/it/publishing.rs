@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use journal::Position;
 use parking_lot::Mutex;
-use seals::{PublishError, Publisher};
+use seals::{PublishError, Publisher, SealState};
 use stack::testing::eventually;
 
 use crate::support::{Running, SOON, World};
@@ -78,14 +78,36 @@ async fn while_the_stream_is_away_sealing_goes_on_and_what_it_missed_comes_later
 }
 
 #[tokio::test]
-async fn nothing_is_added_to_checkpoints_that_are_not_ours() {
+async fn nothing_is_added_to_checkpoints_that_are_not_ours_and_somebody_is_told() {
     let (world, stream) = (World::start().await, Arc::new(Stream::default()));
     stream.messages.lock().push("something else\n".to_owned());
-    let running = publishing(&world, &stream).await;
+    let mut running = publishing(&world, &stream).await;
     for events in [10, 20] {
         world.append(10).await;
         running.sealed(Position(events)).await;
     }
+    let why = running.unpublished().await;
+    assert!(why.starts_with("checkpoint 1 was published") && why.contains("docs/seals.md"), "{why}");
+    assert_eq!(running.status.borrow().state, SealState::Sealing);
     assert_eq!(*stream.messages.lock(), ["something else\n"]);
+    running.stop().await;
+
+    // More than the database knows of, as after a backup.
+    stream.messages.lock().clear();
+    let running = publishing(&world, &stream).await;
+    all_published(&running, &stream).await;
+    running.stop().await;
+    stream.messages.lock().push("from the future\n".to_owned());
+    let mut running = publishing(&world, &stream).await;
+    assert!(running.unpublished().await.contains("and the database has none"));
+    running.stop().await;
+
+    // Somebody has put it aside.
+    stream.messages.lock().clear();
+    let running = publishing(&world, &stream).await;
+    world.append(10).await;
+    running.sealed(Position(30)).await;
+    all_published(&running, &stream).await;
+    assert_eq!(running.status.borrow().unpublished, None);
     running.stop().await;
 }

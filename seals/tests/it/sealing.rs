@@ -100,6 +100,20 @@ async fn killed_at_any_moment_the_next_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn told_to_stop_it_seals_what_was_appended_until_then() {
+    let world = World::start().await;
+    for nth in 1..=5_u64 {
+        let running = world.seal().await;
+        running.sealed(Position((nth - 1) * 100)).await;
+        world.append(100).await;
+        let log = running.log.clone();
+        running.stop().await;
+        assert_eq!(log.newest().await.unwrap().unwrap().size, nth * 100);
+    }
+    assert_sound(&world.check(&[], &[]).await);
+}
+
+#[tokio::test]
 async fn two_at_once_sign_one_log_and_nothing_that_contradicts_it() {
     let world = World::start().await;
     let other = open(&world.postgres).await;

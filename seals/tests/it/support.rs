@@ -117,6 +117,13 @@ impl Running {
         status.state.to_string()
     }
 
+    /// Waits until it does not publish any more; why.
+    pub async fn unpublished(&mut self) -> String {
+        let halted = self.status.wait_for(|status| status.unpublished.is_some());
+        let status = tokio::time::timeout(SOON, halted).await.expect("publishing to halt").unwrap();
+        status.unpublished.as_ref().unwrap().to_string()
+    }
+
     /// Ends it in order.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -109,6 +109,12 @@ async fn a_checkpoint_that_was_kept_is_checked_and_named_where_the_log_does_not_
     let verify = ["verify", "--checkpoint", kept, "--key", key];
     let shown = said(&sale.audit(&verify).await);
     assert!(shown.contains("1 kept outside") && shown.contains("ok   seals"), "{shown}");
+    // What else there is outside the database is found by itself, and by the rights of a reader.
+    let last_signed =
+        format!("compared, from {}", sale.system.setting("BOXOFFICE_SEAL_KEY_FILE").replace(".key", ".checkpoint"));
+    for text in ["published: ", " compared, of numbers 1 to ", &last_signed] {
+        assert!(shown.contains(text), "{text} is not in {shown}");
+    }
 
     let postgres = sale.system.postgres().await;
     let changed = "UPDATE events SET metadata = (metadata::text || ' ')::json WHERE position = 2";
@@ -117,8 +123,10 @@ async fn a_checkpoint_that_was_kept_is_checked_and_named_where_the_log_does_not_
     let shown = String::from_utf8(output.stdout.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{shown}");
     assert!(shown.contains(&format!("the checkpoint in {kept}")) && shown.contains("position 2, "), "{shown}");
+    assert!(shown.contains("published: not compared, as the mirror is left out"), "{shown}");
     said(&sale.audit(&["verify", "--without", "mirror,seals"]).await);
     refused(&sale.audit(&["verify", "--without", "seals", "--checkpoint", kept]).await, 2, "--checkpoint");
+    refused(&sale.audit(&["verify", "--without", "seals", "--key", key]).await, 2, "--key");
     refused(&sale.audit(&["verify", "--checkpoint", "/nowhere"]).await, 2, "/nowhere");
     refused(&sale.audit(&["verify", "--checkpoint", kept, "--key", "x"]).await, 2, "--key");
 }

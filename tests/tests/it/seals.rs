@@ -1,11 +1,24 @@
 //! Seals of a running system, checked by those who do not trust it: by the standards, over HTTP, and after the worst.
 
-use std::{path::PathBuf, process::Output};
+use std::{
+    path::PathBuf,
+    process::{Child, Output},
+};
 
 use futures::future::join_all;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use reqwest::Method;
 use serde_json::{Value, json};
+use stack::{Nats, Postgres};
+use uuid::Uuid;
 
-use crate::support::{Answer, Boxoffice, Client, Fan, Log, SOON, command, eventually, python};
+use crate::support::{Answer, Boxoffice, Client, Fan, Log, SOON, command, eventually, free_port, python};
+
+/// How often a process ends in order.
+const ENDS: usize = 3;
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent/check_seals.py");
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/independent/requirements-seals.txt");
@@ -213,16 +226,21 @@ async fn a_key_is_rotated_while_it_runs_and_the_next_checkpoints_carry_both() {
     assert_eq!(String::from_utf8_lossy(&all.stdout).lines().count(), 2, "{}", said(&all));
 }
 
+/// JetStream by the login of a setting.
+async fn jetstream(system: &Boxoffice, setting: &str) -> async_nats::jetstream::Context {
+    let address: async_nats::ServerAddr = system.setting(setting).parse().unwrap();
+    let (user, password) = (address.username().unwrap().to_owned(), address.password().unwrap().to_owned());
+    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(address).await.unwrap();
+    async_nats::jetstream::new(client)
+}
+
 #[tokio::test]
 async fn checkpoints_are_in_the_stream_too() {
     let system = Boxoffice::start().await;
     sell(&system, 2).await;
     whole(&system).await;
     let postgres = system.postgres().await;
-    let address: async_nats::ServerAddr = system.setting("NATS_READER_URL").parse().unwrap();
-    let (user, password) = (address.username().unwrap().to_owned(), address.password().unwrap().to_owned());
-    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(address).await.unwrap();
-    let context = async_nats::jetstream::new(client);
+    let context = jetstream(&system, "NATS_READER_URL").await;
     let stored = async || -> Vec<String> {
         sqlx::query_scalar("SELECT note FROM seal_checkpoints ORDER BY number").fetch_all(&postgres).await.unwrap()
     };
@@ -268,4 +286,107 @@ async fn a_changed_end_of_the_log_is_not_signed_over_and_somebody_is_told() {
     // Booking goes on.
     sell(&system, 1).await;
     assert_eq!(size(&anonymous.get("/checkpoint").await.ok(200).text), sealed);
+}
+
+#[tokio::test]
+async fn a_foreign_checkpoint_in_the_stream_stops_the_publishing_and_somebody_is_told() {
+    let mut system = Boxoffice::start().await;
+    sell(&system, 2).await;
+    whole(&system).await;
+    let context = jetstream(&system, "NATS_URL").await;
+    // By somebody with the rights of the relay.
+    context.publish("boxoffice.checkpoints", "not ours".into()).await.unwrap().await.unwrap();
+    sell(&system, 2).await;
+    let anonymous = system.anonymous();
+    eventually("the publishing to halt", SOON, async || {
+        let ready = anonymous.get("/readyz").await.ok(200);
+        let seals = ready.body["seals"].as_str().unwrap();
+        seals.starts_with("sealing; publishing is halted: checkpoint ") && ready.body["status"] == "degraded"
+    })
+    .await;
+    let data = system.data().display().to_string();
+    eventually("`status` to say so", SOON, async || {
+        let status: Value = serde_json::from_slice(&run(&["status", "--json", "--data", &data]).stdout).unwrap();
+        let told = status["troubles"].as_array().unwrap().iter().map(|trouble| trouble["what"].as_str().unwrap());
+        let told: Vec<_> = told.filter(|what| what.starts_with("checkpoint publisher of")).collect();
+        told.len() == 1 && told[0].contains("docs/seals.md") && status["ok"] == false
+    })
+    .await;
+    // Sealing and booking go on, and an audit names it.
+    sell(&system, 1).await;
+    whole(&system).await;
+    let audited = run(&["audit", "verify", "--without", "histories", "--data", &data]);
+    assert_eq!(audited.status.code(), Some(1), "{}", said(&audited));
+    assert!(said(&audited).contains("published checkpoint "), "{}", said(&audited));
+
+    // The way back, as docs/seals.md has it.
+    context.delete_stream("BOXOFFICE_CHECKPOINTS").await.unwrap();
+    system.kill();
+    system.start_again().await;
+    let anonymous = system.anonymous();
+    let postgres = system.postgres().await;
+    let context = jetstream(&system, "NATS_URL").await;
+    eventually("all of them to be published", SOON, async || {
+        let Ok(stream) = context.get_stream("BOXOFFICE_CHECKPOINTS").await else { return false };
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM seal_checkpoints").fetch_one(&postgres).await.unwrap();
+        stream.cached_info().state.last_sequence == count.cast_unsigned()
+    })
+    .await;
+    let ready = anonymous.get("/readyz").await.ok(200);
+    assert_eq!(ready.body["seals"], "sealing", "{}", ready.text);
+    let audited = run(&["audit", "verify", "--data", &data]);
+    assert!(audited.status.success(), "{}", said(&audited));
+}
+
+/// A process that does not outlive a test that fails.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ended_or_gone = self.0.kill();
+    }
+}
+
+#[tokio::test]
+async fn after_an_orderly_end_the_whole_log_is_sealed_and_published() {
+    let (postgres, nats) = tokio::join!(Postgres::temp(), Nats::temp());
+    let (postgres, nats) = (postgres.unwrap(), nats.unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let with_settings = || {
+        let mut command = command();
+        command.env("DATABASE_URL", postgres.url()).env("NATS_URL", nats.url());
+        command.env("NATS_READER_URL", nats.reader_url()).env("MYPAGE_PATH", dir.path().join("mypage.db"));
+        command
+    };
+    let database = sqlx::PgPool::connect(&postgres.url()).await.unwrap();
+    for _ in 0..ENDS {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut serving = Serving(with_settings().args(["serve", "--listen", &listen]).spawn().unwrap());
+        let anonymous = Client::new(&format!("http://{listen}"));
+        eventually("it to answer", SOON, async || {
+            let asked = anonymous.try_send(anonymous.request(Method::GET, "/readyz")).await;
+            asked.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+        for _ in 0..10 {
+            let user =
+                json!({"name": "Kim", "email": format!("{}@example.org", Uuid::new_v4()), "password": "correct horse"});
+            anonymous.post("/users", &user).await.ok(201);
+        }
+        // Before the next checkpoint is due.
+        kill(Pid::from_raw(serving.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let status = tokio::task::spawn_blocking(move || serving.0.wait().unwrap()).await.unwrap();
+        assert!(status.success(), "{status}");
+        let audited = with_settings().args(["audit", "verify", "--json"]).output().unwrap();
+        assert!(audited.status.success(), "{}", said(&audited));
+        let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let seals = checks.iter().find(|check| check["check"] == "seals").unwrap();
+        assert!(!seals.to_string().contains("not sealed yet"), "{seals}");
+        let signed: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM seal_checkpoints").fetch_one(&database).await.unwrap();
+        let published = format!("published: {signed} compared, of numbers 1 to {signed}");
+        assert!(seals["notes"].as_array().unwrap().contains(&published.clone().into()), "{published}: {seals}");
+    }
 }

@@ -1,10 +1,13 @@
 //! Checking the seals against the whole log, in bounded memory.
 
+mod outside;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use journal::Position;
 use sqlx::PgConnection;
 
+use self::outside::Outside;
 use crate::{
     Checkpoint, Hash, SealError, VerifierKey,
     reader::Signed,
@@ -46,6 +49,10 @@ pub struct SealVerdict {
     pub checkpoints: u64,
     /// Checkpoints that were kept outside, likewise.
     pub outside: u64,
+    /// Checkpoints that were published, compared with those stored.
+    pub published: u64,
+    /// The size of the tree in the checkpoint that the sealer keeps beside its key, where that was given.
+    pub last_signed: Option<u64>,
     /// Stored tiles.
     pub tiles: u64,
     /// Public keys that signed.
@@ -76,6 +83,8 @@ impl SealVerdict {
 pub struct SealCheck {
     origin: String,
     keys: Vec<VerifierKey>,
+    /// These, and what else is believed of what was published.
+    believed: Vec<VerifierKey>,
     tree: Tree,
     /// Stored checkpoints that the tree has not come to, the next first.
     due: VecDeque<Signed>,
@@ -83,8 +92,10 @@ pub struct SealCheck {
     read_to: u64,
     /// The newest when the check began; what is signed later is left to the next check.
     newest: Option<Signed>,
-    /// Checkpoints that were kept outside, the largest first.
-    outside: Vec<(String, Checkpoint)>,
+    /// Checkpoints from outside the database that the tree has not come to.
+    outside: Outside,
+    /// The number of the last published one that was given.
+    published_to: Option<u64>,
     /// Full tiles that are not compared yet.
     full: BTreeMap<TileId, Vec<Hash>>,
     verdict: SealVerdict,
@@ -101,12 +112,14 @@ impl SealCheck {
         let verdict = SealVerdict { keys: keys.len(), sealed, ..SealVerdict::default() };
         Ok(Self {
             origin,
+            believed: keys.clone(),
             keys,
             tree: Tree::default(),
             due: VecDeque::new(),
             read_to: 0,
             newest,
-            outside: Vec::new(),
+            outside: Outside::default(),
+            published_to: None,
             full: BTreeMap::new(),
             verdict,
         })
@@ -115,26 +128,6 @@ impl SealCheck {
     /// The log's name.
     pub fn origin(&self) -> &str {
         &self.origin
-    }
-
-    /// Also checks a checkpoint that was kept outside, called `name` in what is said of it. Its signature must be by one of
-    /// `trusted`; where that is empty, by a key of the database, which who rewrote the database could have put there.
-    pub fn also(&mut self, name: &str, note: &str, trusted: &[VerifierKey]) {
-        self.verdict.outside += 1;
-        let what = format!("the checkpoint in {name}");
-        let keys = if trusted.is_empty() { &self.keys } else { trusted };
-        let (expected, found) = match Checkpoint::verify(note, keys) {
-            Ok(checkpoint) if checkpoint.origin == self.origin => {
-                self.outside.push((name.to_owned(), checkpoint));
-                self.outside.sort_by_key(|(_, checkpoint)| std::cmp::Reverse(checkpoint.size));
-                return;
-            }
-            Ok(checkpoint) => {
-                (format!("one of the log {}", self.origin), format!("one of the log {}", checkpoint.origin))
-            }
-            Err(error) => ("a signed checkpoint".to_owned(), error.to_string()),
-        };
-        self.verdict.breach(Breach { what, size: None, position: None, expected, found });
     }
 
     /// The next leaves, in the order of their positions.
@@ -167,28 +160,18 @@ impl SealCheck {
         tiles.extend(self.tree.edge().map(|(id, hashes)| (id, hashes.to_vec())));
         self.compare_tiles(connection, tiles).await?;
         let leaves = self.tree.size();
-        while self.compare_due(connection).await?.is_some() {
-            let (what, size) = match (self.due.front(), self.outside.last()) {
-                (Some(signed), outside) if outside.is_none_or(|(_, outside)| signed.size <= outside.size) => {
-                    let named = (format!("checkpoint {}", signed.number), signed.size);
-                    self.verdict.checkpoints += 1;
-                    self.due.pop_front();
-                    named
-                }
-                (_, Some((name, outside))) => {
-                    let named = (format!("the checkpoint in {name}"), outside.size);
-                    self.outside.pop();
-                    named
-                }
-                (_, None) => break,
-            };
+        self.compare_due(connection).await?;
+        self.outside_left();
+        while let Some(signed) = self.due.pop_front() {
+            self.verdict.checkpoints += 1;
             self.verdict.breach(Breach {
-                what,
-                size: Some(size),
+                what: format!("checkpoint {}", signed.number),
+                size: Some(signed.size),
                 position: None,
-                expected: format!("a log of at least {size} events"),
+                expected: format!("a log of at least {} events", signed.size),
                 found: format!("a log of {leaves}"),
             });
+            self.compare_due(connection).await?;
         }
         self.verdict.leaves = leaves;
         self.verdict.root = Some(self.tree.root());
@@ -199,19 +182,7 @@ impl SealCheck {
     async fn compare_due(&mut self, connection: &mut PgConnection) -> Result<Option<u64>, SealError> {
         let size = self.tree.size();
         let mut root = None;
-        while let Some((name, outside)) = self.outside.last().filter(|(_, outside)| outside.size <= size) {
-            let found = *root.get_or_insert_with(|| self.tree.root());
-            if found != outside.root {
-                self.verdict.breach(Breach {
-                    what: format!("the checkpoint in {name}"),
-                    size: Some(size),
-                    position: None,
-                    expected: format!("the root {}", outside.root),
-                    found: format!("the root {found}: an event up to here was changed, removed or put in since"),
-                });
-            }
-            self.outside.pop();
-        }
+        self.compare_outside(&mut root);
         loop {
             if self.due.is_empty() {
                 self.read(connection).await?;
@@ -240,9 +211,8 @@ impl SealCheck {
                 });
             }
         }
-        let outside = self.outside.last().map(|(_, outside)| outside.size);
         let stored = self.due.front().map(|signed| signed.size);
-        Ok(outside.into_iter().chain(stored).min())
+        Ok(self.outside.next().into_iter().chain(stored).min())
     }
 
     /// Reads the next checkpoints, and checks their signatures.
