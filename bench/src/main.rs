@@ -13,6 +13,7 @@ mod product;
 mod report;
 mod run;
 mod scenarios;
+mod used;
 
 use std::process::ExitCode;
 

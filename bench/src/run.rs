@@ -16,6 +16,7 @@ use crate::{
     product::Product,
     report::{Cpu, Entry, Figures, Memory, Millis, Report, RoundFigures, RunSettings, median, targets},
     scenarios::{Check, Events, MemoryOf, Name, Office, Place, Round, Scenario, Stage, prepare, run_command},
+    used,
 };
 
 /// The part of its maximum rate at which a scenario's latencies are measured.
@@ -78,6 +79,9 @@ pub(crate) async fn run(cli: &Cli) -> Result<Report, Error> {
     };
     say("starting the product");
     let product = Product::start(&data.join("fresh"))?;
+    if !cli.quick {
+        used::fill(&product).await?;
+    }
     let office = Office::open(&product).await?;
     let mut stages = Stages { fresh: Stage { product, office, connections: cli.connections }, grown };
     let at_start: Vec<_> = stages.all().map(|(_, stage)| resident_mb(stage.product.pid())).collect();

@@ -72,10 +72,17 @@ struct Up {
     ends: CancellationToken,
 }
 
-/// Postgres with memory for the end of the log, and checkpoints by time rather than each minute of a sale: by its defaults one
-/// is due with each gigabyte of its own log, and after each every page that is touched is written there in full.
+/// Bytes of its own log that the private Postgres writes between two checkpoints, about; and that it keeps to write over, since
+/// a new file of it stops whoever writes for a tenth of a second.
+const WAL: &str = "2GB";
+/// Its memory for what was read and written last.
+const SHARED_BUFFERS: &str = "256MB";
+
+/// By its defaults Postgres would make a checkpoint each half minute of a sale, and after each write every page that is touched
+/// to its log in full.
 fn postgres_options(data: &Path) -> PostgresOptions {
-    PostgresOptions::new(data.join("postgres")).setting("shared_buffers", "256MB").setting("max_wal_size", "4GB")
+    let options = PostgresOptions::new(data.join("postgres")).setting("shared_buffers", SHARED_BUFFERS);
+    options.setting("max_wal_size", WAL).setting("min_wal_size", WAL)
 }
 
 async fn start(data: &Path, listen: SocketAddr, demo: bool, stop: CancellationToken) -> Result<Up, AnyError> {
