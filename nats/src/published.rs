@@ -64,7 +64,7 @@ impl CheckpointScan {
     pub async fn next(&mut self) -> Result<Option<(u64, String)>, ScanError> {
         let Some(messages) = &mut self.messages else { return Ok(None) };
         let next = timeout(ANSWER_MAX, messages.next()).await.map_err(|_| ScanError::NoAnswer)?;
-        let Some(message) = next.transpose()? else { return Ok(None) };
+        let message = next.ok_or(ScanError::CutOff)??;
         let (number, pending) = place(&message)?;
         // Later ones were not there when this began, and the database may have been read by then.
         if number >= self.last || pending == 0 {

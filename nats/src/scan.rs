@@ -50,6 +50,9 @@ pub enum ScanError {
     /// Nothing came for too long.
     #[error("NATS does not answer within {ANSWER_MAX:?}")]
     NoAnswer,
+    /// The server ended it before its end.
+    #[error("NATS ended the consumer before the end of the stream")]
+    CutOff,
     /// What came is no message of a stream.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -98,7 +101,7 @@ impl StreamScan {
     pub async fn next(&mut self) -> Result<Option<Scanned>, ScanError> {
         let Some(messages) = &mut self.messages else { return Ok(None) };
         let next = timeout(ANSWER_MAX, messages.next()).await.map_err(|_| ScanError::NoAnswer)?;
-        let Some(message) = next.transpose()? else { return Ok(None) };
+        let message = next.ok_or(ScanError::CutOff)??;
         let info = message.info().map_err(|_| EnvelopeError::NotFromStream(message.subject.to_string()))?;
         // Later ones are none of ours: they were not there when this scan, and the log it is compared with, began.
         let (sequence, pending) = (info.stream_sequence, info.pending);
@@ -146,28 +149,33 @@ fn difference(
     headers: Option<&HeaderMap>,
     row: &RecordedEvent,
 ) -> Option<(String, String, String)> {
-    let differs = |what: &str, expected: &str, found: &str| {
-        (expected != found).then(|| (what.to_owned(), expected.to_owned(), found.to_owned()))
+    let differs = |what: &str, expected: &[u8], found: &[u8]| {
+        let shown = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (expected != found).then(|| (what.to_owned(), shown(expected), shown(found)))
     };
-    differs("its subject", &subject(row.aggregate, &row.event_type), found_subject)
-        .or_else(|| differs("its body", &row.payload, &String::from_utf8_lossy(payload)))
+    differs("its subject", subject(row.aggregate, &row.event_type).as_bytes(), found_subject.as_bytes())
+        .or_else(|| differs("its body", row.payload.as_bytes(), payload))
         .or_else(|| header_difference(headers.unwrap_or(&HeaderMap::new()), row))
 }
 
 fn header_difference(found: &HeaderMap, row: &RecordedEvent) -> Option<(String, String, String)> {
-    let all = |name: &HeaderName| found.get_all(name.clone()).map(HeaderValue::as_str).collect::<Vec<_>>().join(", ");
+    let all = |name: &HeaderName| found.get_all(name.clone()).map(HeaderValue::as_str).collect::<Vec<_>>();
     let mut expected = HashSet::new();
     for (name, should) in headers_of(row) {
         let is = all(&name);
-        if is != should {
-            return Some((format!("its header {name}"), should.into_owned(), is));
+        // Twice is not once, also where both together read the same.
+        if is != [&*should] {
+            return Some((format!("its header {name}"), should.into_owned(), is.join(" | ")));
         }
         expected.insert(name);
     }
     // Others may add headers of their own on the way, but none that passes for one of ours.
-    let extra = found
-        .iter()
-        .map(|(name, _)| name)
-        .find(|name| AsRef::<str>::as_ref(*name).starts_with(OUR_HEADERS) && !expected.contains(*name));
-    extra.map(|name| (format!("its header {name}"), String::new(), all(name)))
+    let extra = found.iter().map(|(name, _)| name).find(|name| is_ours(name.as_ref()) && !expected.contains(*name));
+    extra.map(|name| (format!("its header {name}"), String::new(), all(name).join(" | ")))
+}
+
+/// Whether a follower could take it for a header of ours.
+fn is_ours(name: &str) -> bool {
+    let is = |ours: &str| name.get(..ours.len()).is_some_and(|start| start.eq_ignore_ascii_case(ours));
+    is(OUR_HEADERS) || name.eq_ignore_ascii_case("traceparent")
 }

@@ -5,8 +5,9 @@ use std::{
     io::{self, ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
+
+use uuid::Uuid;
 
 use crate::{SealError, keys::SigningKey};
 
@@ -146,17 +147,10 @@ struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn write(path: &Path, text: &str) -> io::Result<Self> {
-        /// Tells those of this process apart.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        // By chance, as processes in other containers that share the directory have the same numbers.
+        name.push(format!(".{}.new", Uuid::new_v4().simple()));
         let unfinished = Self(path.with_file_name(name));
-        // Left by a process that had our number and was killed right here.
-        match fs::remove_file(&unfinished.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
         write_new(&unfinished.0, text)?;
         Ok(unfinished)
     }

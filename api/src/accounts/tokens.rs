@@ -1,16 +1,21 @@
 //! Signed tokens (JWT, RFC 7519, HS256): who somebody is and what they may do, until when.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use aggregates::{Role, UserId};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use lru::LruCache;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
 /// How long a token is good for.
 pub const TOKEN_TTL: Duration = Duration::from_hours(12);
+/// Tokens of which it is remembered that they were found to be ours, about 300 bytes each; the one used least recently is
+/// forgotten, and checked again when it comes.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(20_000 - 1);
 
 /// What a token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,8 @@ pub struct Tokens {
     sign: EncodingKey,
     check: DecodingKey,
     validation: Validation,
+    /// A fan who is at it asks all the time with the same token, and to check one takes some microseconds of every request.
+    remembered: Arc<Mutex<LruCache<Box<str>, Claims>>>,
 }
 
 impl Tokens {
@@ -39,7 +46,8 @@ impl Tokens {
         let key = secret.key("tokens");
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        Self { sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key), validation }
+        let remembered = Arc::new(Mutex::new(LruCache::new(REMEMBERED_MAX)));
+        Self { sign: EncodingKey::from_secret(&key), check: DecodingKey::from_secret(&key), validation, remembered }
     }
 
     /// A token for `user`, issued at `now`; the same again for the same second.
@@ -53,7 +61,17 @@ impl Tokens {
 
     /// What a token says, if it is ours and not over.
     pub fn check(&self, token: &str) -> Option<Claims> {
-        jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok().map(|token| token.claims)
+        if let Some(claims) = self.remembered(token, Utc::now()) {
+            return Some(claims);
+        }
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.check, &self.validation).ok()?.claims;
+        self.remembered.lock().put(token.into(), claims);
+        Some(claims)
+    }
+
+    /// What a token says that was found to be ours before, if it is not over at `now`.
+    fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
+        self.remembered.lock().get(token).copied().filter(|claims| claims.exp >= now.timestamp())
     }
 }
 
@@ -62,6 +80,24 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_remembered_token_is_over_when_it_is_over_and_no_other_is_remembered() {
+        let (ours, theirs) = (Tokens::new(&Secret::random()), Tokens::new(&Secret::random()));
+        let (token, expires_at) = ours.issue(UserId(Uuid::from_u128(1)), Role::Fan, Utc::now());
+        assert_eq!(ours.remembered(&token, Utc::now()), None);
+        let claims = ours.check(&token);
+        assert!(claims.is_some());
+        assert_eq!(ours.check(&token), claims);
+        assert_eq!(ours.remembered(&token, expires_at), claims);
+        assert_eq!(ours.remembered(&token, expires_at + Duration::from_secs(1)), None);
+
+        assert_eq!(theirs.check(&token), None);
+        assert_eq!(theirs.check(&token), None, "nor the second time");
+        let forged = format!("{token}x");
+        assert_eq!(ours.check(&forged), None);
+        assert_eq!(ours.remembered.lock().len(), 1);
+    }
 
     #[test]
     fn a_token_is_good_until_it_is_over_and_only_if_it_is_ours() {

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-use super::{Check, Kept, Recorder};
+use super::{Check, Kept, Recorder, Verdict};
 use crate::Error;
 
 /// Bytes that are read of it, at most. It has a few lines.
@@ -51,6 +51,9 @@ impl LastSigned {
             Self::Missing(file) => format!("the sealer's last: not compared, there is no {file}"),
             Self::Unread { file, why } => format!("the sealer's last: not compared, {file} cannot be read: {why}"),
         };
-        recorder.note(Check::Seals, told);
+        recorder.note(Check::Seals, told.clone());
+        if let Self::Unread { .. } = self {
+            recorder.not_checked(Check::Seals, Verdict::Unseen(told));
+        }
     }
 }

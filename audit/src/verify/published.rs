@@ -17,7 +17,7 @@ const NOTES: usize = 1_024;
 pub(super) enum Published {
     /// They are not to be looked at.
     LeftOut,
-    /// NATS cannot be reached, which the mirror says too.
+    /// NATS cannot be reached.
     Away(String),
     /// There is no such stream.
     Absent,
@@ -74,8 +74,8 @@ impl Published {
         Ok(())
     }
 
-    /// The number of the last one, and the size of its tree as far as it says so.
-    pub async fn last(&mut self) -> Option<(u64, u64)> {
+    /// The number of the last one, and the size of its tree where that can be read.
+    pub async fn last(&mut self) -> Option<(u64, Option<u64>)> {
         let Self::There { scan, last, failed, .. } = self else { return None };
         let mut newest = None;
         loop {
@@ -88,25 +88,28 @@ impl Published {
                 }
             }
         }
-        let size = newest.and_then(|(_, note)| Checkpoint::read_unverified(&note).ok()).map_or(0, |read| read.size);
+        let size = newest.and_then(|(_, note)| Checkpoint::read_unverified(&note).ok()).map(|read| read.size);
         (*last > 0).then_some((*last, size))
     }
 
-    /// Says what was compared, and what could not be. `compared` of them were.
-    pub fn tell(&self, compared: u64, recorder: &mut Recorder<'_>) {
+    /// Says what was compared, and what could not be: `compared` of `signed` that the database has.
+    pub fn tell(&self, compared: u64, signed: u64, recorder: &mut Recorder<'_>) {
         let told = match self {
             Self::LeftOut => "published: not compared, as the mirror is left out".to_owned(),
             Self::Away(why) | Self::Refused(why) => format!("published: not compared: {why}"),
-            Self::Absent => format!("published: none, there is no stream {CHECKPOINTS_STREAM}"),
-            Self::There { last: 0, .. } => "published: none yet".to_owned(),
+            // Whoever may write to NATS may also remove it; what was kept elsewhere is not theirs to remove.
+            Self::Absent => format!("published: none of {signed}, there is no stream {CHECKPOINTS_STREAM}"),
+            Self::There { last: 0, .. } => format!("published: none yet of {signed}"),
             Self::There { first, last, .. } if first > last => format!("published: none is left of {last}"),
-            Self::There { first, last, .. } => format!("published: {compared} compared, of numbers {first} to {last}"),
+            Self::There { first, last, .. } => {
+                format!("published: {compared} compared, of numbers {first} to {last}; {signed} are signed")
+            }
         };
         recorder.note(Check::Seals, told);
         let unread = match self {
-            Self::Refused(why) => Some(why.clone()),
+            Self::Refused(why) | Self::Away(why) => Some(why.clone()),
             Self::There { failed: Some(error), .. } => Some(error.to_string()),
-            Self::LeftOut | Self::Away(_) | Self::Absent | Self::There { failed: None, .. } => None,
+            Self::LeftOut | Self::Absent | Self::There { failed: None, .. } => None,
         };
         if let Some(why) = unread {
             let why = format!("the published checkpoints cannot be read: {why}");

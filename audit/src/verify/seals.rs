@@ -195,7 +195,8 @@ impl Beside {
         };
         let mut is_known = false;
         if let Some((number, size)) = self.published.last().await {
-            breach(format!("published checkpoint {number}, over {size} events"));
+            let over = size.map_or_else(String::new, |size| format!(", over {size} events"));
+            breach(format!("published checkpoint {number}{over}"));
             is_known = true;
         }
         if let LastSigned::There(Kept { name, .. }) = &self.last_signed {
@@ -209,7 +210,7 @@ impl Beside {
         if !is_known {
             recorder.not_checked(Check::Seals, Verdict::Skipped("this database holds none".to_owned()));
         }
-        self.published.tell(0, recorder);
+        self.published.tell(0, 0, recorder);
         self.last_signed.tell(recorder);
     }
 }
@@ -220,7 +221,7 @@ fn tell(Found { verdict, named, published, last_signed }: &Found, recorder: &mut
     recorder.count(Check::Seals, checkpoints + outside + tiles + verdict.published + last);
     let kept = if *outside > 0 { format!(", {outside} kept outside") } else { String::new() };
     recorder.note(Check::Seals, format!("checkpoints: {checkpoints}{kept}; tiles of hashes: {tiles}"));
-    published.tell(verdict.published, recorder);
+    published.tell(verdict.published, *checkpoints, recorder);
     last_signed.tell(recorder);
     let unsealed = verdict.leaves.saturating_sub(verdict.sealed);
     if unsealed > 0 {

@@ -27,11 +27,31 @@ struct Entry {
 ///
 /// Aggregates that grow without bound, which are costly to load and of which there are few, have a part of their own, so
 /// that no number of bookings that pass by sends a concert away. They weigh as much as they have events.
+///
+/// What somebody has in hand stays: another slot for the same aggregate would not learn what is appended by way of the first,
+/// nor the first what is by way of the other.
 pub(crate) struct Aggregates {
     small: Mutex<Entries>,
     large: Mutex<Entries>,
     small_max: usize,
     large_events_max: u64,
+}
+
+/// What a large aggregate weighs at least, in events: it bounds their number, too.
+const LARGE_EVENTS_LEAST: u64 = 100;
+/// They grow while they are used, so their weight is looked at again after so many uses.
+const LARGE_USES_UNWEIGHED: u64 = 1_000;
+
+impl Entry {
+    fn weight_events(&self) -> u64 {
+        self.shared.sequence().0.max(LARGE_EVENTS_LEAST)
+    }
+
+    /// Whether somebody beside the cache has it: waits for its lock, or holds that.
+    fn is_in_hand(&self) -> bool {
+        // The slot itself has one of the latter.
+        Arc::strong_count(&self.slot) > 1 || Arc::strong_count(&self.shared) > 2
+    }
 }
 
 struct Entries {
@@ -45,28 +65,32 @@ impl Entries {
         Mutex::new(Self { by_key: LruCache::unbounded(), hits: 0, misses: 0 })
     }
 
-    fn events(&self) -> u64 {
-        self.by_key.iter().map(|(_, entry)| entry.shared.sequence().0.max(1)).sum()
+    /// Takes out the least recently used until no more than `max` are left.
+    fn evict_by_number(&mut self, max: usize) -> Vec<Entry> {
+        let surplus = self.by_key.len().saturating_sub(max);
+        let free = self.by_key.iter().rev().filter(|(_, entry)| !entry.is_in_hand());
+        let keys: Vec<_> = free.take(surplus).map(|(key, _)| *key).collect();
+        keys.iter().filter_map(|key| self.by_key.pop(key)).collect()
     }
 
-    /// Lets go of the least recently used that keeps the rest from being within the bounds; never of the last one.
-    fn evict(&mut self, aggregates_max: usize, events_max: u64) -> Vec<Entry> {
-        let mut evicted = Vec::new();
-        let mut events = if events_max == u64::MAX { 0 } else { self.events() };
-        while self.by_key.len() > 1
-            && (self.by_key.len() > aggregates_max || events > events_max)
-            && let Some((_, entry)) = self.by_key.pop_lru()
-        {
-            events = events.saturating_sub(entry.shared.sequence().0.max(1));
-            evicted.push(entry);
+    /// Takes out the least recently used until the others have no more than `max` events.
+    fn evict_by_events(&mut self, max: u64) -> Vec<Entry> {
+        let mut events: u64 = self.by_key.iter().map(|(_, entry)| entry.weight_events()).sum();
+        let mut keys = Vec::new();
+        for (key, entry) in self.by_key.iter().rev().filter(|(_, entry)| !entry.is_in_hand()) {
+            if events <= max {
+                break;
+            }
+            events -= entry.weight_events();
+            keys.push(*key);
         }
-        evicted
+        keys.iter().filter_map(|key| self.by_key.pop(key)).collect()
     }
 }
 
 impl Aggregates {
-    /// Of `small_max` aggregates that stay small, and of others as many as have `large_events_max` events together; of
-    /// either one at least.
+    /// Of `small_max` aggregates that stay small, and of others as many as have `large_events_max` events together; beside
+    /// those that somebody has in hand.
     pub fn new(small_max: usize, large_events_max: u64) -> Self {
         Self { small: Entries::new(), large: Entries::new(), small_max, large_events_max }
     }
@@ -77,20 +101,25 @@ impl Aggregates {
 
     /// The slot of one aggregate, empty if it was not cached.
     pub fn slot<A: Decide>(&self, id: Uuid) -> Arc<Slot<A>> {
+        let is_large = has_snapshots(A::KIND);
         let mut entries = self.part(A::KIND).lock();
-        if let Some(entry) = entries.by_key.get(&(A::KIND, id)) {
-            let slot = Arc::clone(&entry.slot);
+        let known = entries.by_key.get(&(A::KIND, id)).map(|entry| Arc::clone(&entry.slot));
+        let is_new = known.is_none();
+        let slot = if let Some(slot) = known {
             entries.hits += 1;
-            drop(entries);
-            return slot.downcast().unwrap_or_else(|_| unreachable!("the key holds the type: {}", A::KIND));
-        }
-        let slot = Arc::new(Slot::<A>::default());
-        entries.misses += 1;
-        entries.by_key.put((A::KIND, id), Entry { shared: Arc::clone(slot.shared()), slot: slot.clone() });
-        let evicted = if has_snapshots(A::KIND) {
-            entries.evict(usize::MAX, self.large_events_max)
+            slot.downcast().unwrap_or_else(|_| unreachable!("the key holds the type: {}", A::KIND))
         } else {
-            entries.evict(self.small_max, u64::MAX)
+            let slot = Arc::new(Slot::<A>::default());
+            entries.misses += 1;
+            entries.by_key.put((A::KIND, id), Entry { shared: Arc::clone(slot.shared()), slot: slot.clone() });
+            slot
+        };
+        let evicted = if is_large && (is_new || entries.hits.is_multiple_of(LARGE_USES_UNWEIGHED)) {
+            entries.evict_by_events(self.large_events_max)
+        } else if is_new {
+            entries.evict_by_number(self.small_max)
+        } else {
+            Vec::new()
         };
         // A state can be large; it is not dropped while others wait.
         drop((entries, evicted));
@@ -122,10 +151,9 @@ mod tests {
         Arc::ptr_eq(&cache.slot::<A>(Uuid::from_u128(id)), slot)
     }
 
-    async fn concert_of(cache: &Aggregates, id: u128, events: u64) -> Arc<Slot<Concert>> {
+    async fn concert_of(cache: &Aggregates, id: u128, events: u64) {
         let slot = cache.slot::<Concert>(Uuid::from_u128(id));
         slot.lock().await.set(Head::new(Concert::default(), Sequence(events), Sequence(0), 0));
-        slot
     }
 
     #[test]
@@ -136,42 +164,78 @@ mod tests {
                 cache.slot::<Booking>(Uuid::from_u128(old));
             }
         }
-        let new: Vec<_> = (1_000..1_100).map(|id| (id, cache.slot::<Booking>(Uuid::from_u128(id)))).collect();
-        for (id, slot) in &new {
-            assert!(holds(&cache, *id, slot), "booking {id} was let go of, though only 99 came after it");
+        let (_, _, before) = cache.usage();
+        for new in (1_000..1_100).chain(1_000..1_100) {
+            cache.slot::<Booking>(Uuid::from_u128(new));
         }
-        assert_eq!(cache.usage(), (100, 50 * 100 - 100 + 100, 200), "and the cache is bounded");
+        assert_eq!(
+            cache.usage(),
+            (100, 49 * 100 + 100, before + 100),
+            "each that came was still there for its second use"
+        );
     }
 
     #[tokio::test]
     async fn no_number_of_bookings_sends_a_concert_away() {
         let cache = Aggregates::new(10, 1_000);
-        let concert = concert_of(&cache, 1, 900).await;
+        concert_of(&cache, 1, 900).await;
         for id in 0..1_000 {
             cache.slot::<Booking>(Uuid::from_u128(id));
         }
-        assert!(holds(&cache, 1, &concert));
-        assert_eq!(cache.usage().0, 11);
+        assert_eq!(cache.usage(), (11, 0, 1_001));
+        cache.slot::<Concert>(Uuid::from_u128(1));
+        assert_eq!(cache.usage(), (11, 1, 1_001), "it is still there");
     }
 
     #[tokio::test]
-    async fn concerts_weigh_as_much_as_they_have_events_and_one_always_stays() {
+    async fn concerts_weigh_as_much_as_they_have_events_and_the_one_that_is_asked_for_stays() {
         let cache = Aggregates::new(10, 1_000);
-        let old = concert_of(&cache, 1, 600).await;
-        let used = concert_of(&cache, 2, 300).await;
-        assert!(holds(&cache, 1, &old), "600 and 300 are within the bound");
-        assert!(holds(&cache, 2, &used));
-        let large = concert_of(&cache, 3, 5_000).await;
-        assert!(holds(&cache, 3, &large) && holds(&cache, 1, &old), "what it weighs is seen when another comes");
-        cache.slot::<Concert>(Uuid::from_u128(4));
-        assert_eq!(
-            cache.usage().0,
-            2,
-            "the concert that came and the one that was used just before, which fits: 601 events"
-        );
-        assert!(holds(&cache, 1, &old));
-        concert_of(&cache, 5, 5_000).await;
-        cache.slot::<Concert>(Uuid::from_u128(6));
-        assert_eq!(cache.usage().0, 1, "the newest stays, though alone");
+        concert_of(&cache, 1, 600).await;
+        concert_of(&cache, 2, 300).await;
+        assert_eq!(cache.usage().0, 2, "900 events are within the bound");
+        concert_of(&cache, 3, 5_000).await;
+        assert_eq!(cache.usage().0, 3, "so are a hundred more, as long as nothing else is known of it");
+        concert_of(&cache, 4, 100).await;
+        assert_eq!(cache.usage(), (1, 0, 4), "the large one went, and before it what was used less recently");
+    }
+
+    #[tokio::test]
+    async fn concerts_that_grow_while_they_are_used_are_weighed_again() {
+        let cache = Aggregates::new(10, 1_000);
+        concert_of(&cache, 1, 100).await;
+        concert_of(&cache, 2, 100).await;
+        concert_of(&cache, 1, 900).await;
+        concert_of(&cache, 2, 900).await;
+        assert_eq!(cache.usage().0, 2, "it is not looked at each time");
+        for _ in 0..LARGE_USES_UNWEIGHED {
+            cache.slot::<Concert>(Uuid::from_u128(2));
+        }
+        assert_eq!(cache.usage().0, 1);
+    }
+
+    #[tokio::test]
+    async fn ids_that_nobody_has_weigh_something() {
+        let cache = Aggregates::new(10, 1_000);
+        for id in 0..1_000 {
+            cache.slot::<Concert>(Uuid::from_u128(id));
+        }
+        assert_eq!(cache.usage().0, 10);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_has_in_hand_stays() {
+        let cache = Aggregates::new(2, 0);
+        let locked = cache.slot::<Booking>(Uuid::from_u128(1)).lock().await;
+        let waited_for = cache.slot::<Booking>(Uuid::from_u128(2));
+        let concert = cache.slot::<Concert>(Uuid::from_u128(1)).lock().await;
+        for id in 10..20 {
+            cache.slot::<Booking>(Uuid::from_u128(id));
+            cache.slot::<Concert>(Uuid::from_u128(id));
+        }
+        assert!(holds(&cache, 2, &waited_for));
+        let misses = cache.usage().2;
+        let (_again, _concert) = (cache.slot::<Booking>(Uuid::from_u128(1)), cache.slot::<Concert>(Uuid::from_u128(1)));
+        assert_eq!(cache.usage().2, misses, "both were there all the time");
+        drop((locked, concert, waited_for));
     }
 }

@@ -1,9 +1,16 @@
 //! Ticket counts are what the aggregates say, however the log is delivered and whoever reads meanwhile.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use aggregates::ConcertCommand;
-use journal::Position;
+use futures::{FutureExt as _, future::BoxFuture};
+use journal::{EventSource, Position, ReadError, RecordedEvent};
 use projections::{
     Projection, Runner, TicketCounts,
     rebuild::{Job, journal, run_ticket_counts},
@@ -95,7 +102,35 @@ async fn two_runners_at_once_come_to_the_same() {
 
 #[tokio::test]
 async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversold() {
-    async fn watch(pool: PgPool, stop: CancellationToken) -> HashSet<(uuid::Uuid, i64, i32, i32, i32)> {
+    /// Hands out the next events once the reader has looked at what the last ones led to.
+    struct Looked(Small, Arc<AtomicU64>, u64);
+
+    impl EventSource for Looked {
+        fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Arc<RecordedEvent>>, ReadError>> {
+            async move {
+                // Two, because one may have begun before.
+                let Self(source, looks, before) = self;
+                eventually("the reader to look", DEADLINE, || async { looks.load(Relaxed) >= *before + 2 }).await;
+                *before = looks.load(Relaxed);
+                source.next(max).await
+            }
+            .boxed()
+        }
+
+        fn seek(&mut self, position: Position) {
+            self.0.seek(position);
+        }
+
+        fn position(&self) -> Position {
+            self.0.position()
+        }
+    }
+
+    async fn watch(
+        pool: PgPool,
+        looks: Arc<AtomicU64>,
+        stop: CancellationToken,
+    ) -> HashSet<(uuid::Uuid, i64, i32, i32, i32)> {
         let mut seen = HashSet::new();
         while !stop.is_cancelled() {
             let rows: Vec<(uuid::Uuid, i64, i32, i32, i32)> =
@@ -104,6 +139,7 @@ async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversol
                     .await
                     .unwrap();
             seen.extend(rows);
+            looks.fetch_add(1, Relaxed);
         }
         seen
     }
@@ -112,8 +148,9 @@ async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversol
     let projection = counts(&world).await;
     let progress = projection.progress().clone();
     let stop = CancellationToken::new();
-    let reader = tokio::spawn(watch(world.journal.pool().clone(), stop.clone()));
-    let source = Box::new(Small(world.journal.follow(Position(0)), 4));
+    let looks = Arc::<AtomicU64>::default();
+    let reader = tokio::spawn(watch(world.journal.pool().clone(), Arc::clone(&looks), stop.clone()));
+    let source = Box::new(Looked(Small(world.journal.follow(Position(0)), 4), looks, 0));
     let running = Running::start(Runner::new(projection, source, world.journal.pool().clone()));
     assert!(progress.reached(world.journal.position(), DEADLINE).await);
     running.stop().await;

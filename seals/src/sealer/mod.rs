@@ -175,6 +175,9 @@ impl Sealer {
         };
         match timeout(FINISH_MAX, finishing).await {
             Ok(Ok(())) => tracing::debug!(%head, "the log is sealed up to its end"),
+            Ok(Err(error)) if error.is_contradiction() => {
+                tracing::error!(%error, %head, "the end of the log is not sealed, and will not be: see docs/seals.md");
+            }
             Ok(Err(error)) => tracing::warn!(%error, %head, "the end of the log is not sealed yet; the next does that"),
             Err(_) => {
                 tracing::warn!(%head, "the end of the log is not all sealed and published yet; the next does that");

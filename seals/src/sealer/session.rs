@@ -97,7 +97,14 @@ impl<'a> Session<'a> {
                 self.sign().await?;
             }
         }
-        if self.pending() > 0 { self.sign().await } else { Ok(()) }
+        if self.pending() > 0 {
+            return self.sign().await;
+        }
+        // It may have been told to stop between storing the last one and remembering it.
+        if let Some(last) = &self.last {
+            self.sealer.memory.keep(last).await;
+        }
+        Ok(())
     }
 
     fn pending(&self) -> u64 {
