@@ -386,7 +386,7 @@ async fn after_an_orderly_end_the_whole_log_is_sealed_and_published() {
         assert!(!seals.to_string().contains("not sealed yet"), "{seals}");
         let signed: i64 =
             sqlx::query_scalar("SELECT count(*) FROM seal_checkpoints").fetch_one(&database).await.unwrap();
-        let published = format!("published: {signed} compared, of numbers 1 to {signed}");
+        let published = format!("published: {signed} compared, of numbers 1 to {signed}; {signed} are signed");
         assert!(seals["notes"].as_array().unwrap().contains(&published.clone().into()), "{published}: {seals}");
     }
 }
