@@ -72,20 +72,28 @@ pub struct StreamScan {
 impl StreamScan {
     /// Begins at the first message.
     pub async fn open(client: Client) -> Result<Self, ScanError> {
-        timeout(ANSWER_MAX, Self::begin(client)).await.unwrap_or(Err(ScanError::NoAnswer))
+        Self::of(client, STREAM).await?.ok_or(ScanError::NoStream)
     }
 
-    async fn begin(client: Client) -> Result<Self, ScanError> {
+    /// Likewise, of any of our streams; `None` where there is no such stream.
+    pub(crate) async fn of(client: Client, stream: &str) -> Result<Option<Self>, ScanError> {
+        timeout(ANSWER_MAX, Self::begin(client, stream)).await.unwrap_or(Err(ScanError::NoAnswer))
+    }
+
+    async fn begin(client: Client, stream: &str) -> Result<Option<Self>, ScanError> {
         let context = ContextBuilder::new().timeout(ANSWER_MAX).build(client);
-        let stream = context.get_stream(STREAM).await.map_err(|error| match error.kind() {
-            GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                ScanError::NoStream
-            }
-            GetStreamErrorKind::JetStream(_)
-            | GetStreamErrorKind::EmptyName
-            | GetStreamErrorKind::Request
-            | GetStreamErrorKind::InvalidStreamName => ScanError::Ask(error),
-        })?;
+        let stream = match context.get_stream(stream).await {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    return Ok(None);
+                }
+                GetStreamErrorKind::JetStream(_)
+                | GetStreamErrorKind::EmptyName
+                | GetStreamErrorKind::Request
+                | GetStreamErrorKind::InvalidStreamName => return Err(error.into()),
+            },
+        };
         let state = &stream.cached_info().state;
         let (first, last, count) = (state.first_sequence, state.last_sequence, state.messages);
         let messages = if count == 0 {
@@ -94,7 +102,7 @@ impl StreamScan {
             let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
             Some(stream.create_consumer(config).await?.messages().await?)
         };
-        Ok(Self { messages, first: Position(first), last: Position(last), count })
+        Ok(Some(Self { messages, first: Position(first), last: Position(last), count }))
     }
 
     /// The next message; `None` once all were handed out.
@@ -121,6 +129,11 @@ pub struct Scanned {
 }
 
 impl Scanned {
+    /// Its body.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.message.payload
+    }
+
     /// In what it is not the message that the relay makes of `row`: what it is, what it should be, and what it is instead.
     pub fn difference(&self, row: &RecordedEvent) -> Option<(String, String, String)> {
         let Message { message, .. } = &self.message;
