@@ -1,7 +1,7 @@
 //! `boxoffice audit verify`.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -33,8 +33,6 @@ const EXIT_UNSEEN: u8 = 2;
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Bytes of a checkpoint that are read, at most. It has a few lines.
-const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
 
 /// What to check.
 #[derive(Args)]
@@ -134,13 +132,7 @@ async fn verified(options: Options) -> Result<Report, Fault> {
 }
 
 fn kept(file: &Path) -> Result<Kept, Fault> {
-    let name = file.display().to_string();
-    let mut note = String::new();
-    let read = std::fs::File::open(file).and_then(|file| file.take(CHECKPOINT_BYTES_MAX).read_to_string(&mut note));
-    match read {
-        Ok(_) => Ok(Kept { name, note }),
-        Err(error) => Err(Fault::Misused(format!("--checkpoint {name}: {error}"))),
-    }
+    Kept::read(file).map_err(|error| Fault::Misused(format!("--checkpoint {}: {error}", file.display())))
 }
 
 fn key(text: &str) -> Result<VerifierKey, Fault> {

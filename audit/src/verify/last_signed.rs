@@ -1,8 +1,7 @@
 //! The checkpoint that the sealer signed last, as it keeps it beside its key.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -10,9 +9,6 @@ use tokio::task::spawn_blocking;
 
 use super::{Check, Kept, Recorder, Verdict};
 use crate::Error;
-
-/// Bytes that are read of it, at most. It has a few lines.
-const NOTE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What there is of it.
 pub(super) enum LastSigned {
@@ -34,12 +30,11 @@ impl LastSigned {
     }
 
     fn of(file: &Path) -> Self {
-        let (name, mut note) = (file.display().to_string(), String::new());
-        let read = File::open(file).and_then(|file| file.take(NOTE_BYTES_MAX).read_to_string(&mut note));
-        match read {
-            Ok(_) => Self::There(Kept { name, note }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing(name),
-            Err(error) => Self::Unread { file: name, why: error.to_string() },
+        let name = || file.display().to_string();
+        match Kept::read(file) {
+            Ok(kept) => Self::There(kept),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing(name()),
+            Err(error) => Self::Unread { file: name(), why: error.to_string() },
         }
     }
 

@@ -3,7 +3,11 @@
 //!
 //! Leaves are hashed where the row is at hand. The tree, and Postgres, are the business of a thread of their own.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use journal::Position;
 use seals::{Hash, LeafHasher, SealCheck, SealError, SealVerdict, VerifierKey};
@@ -29,6 +33,18 @@ pub struct Kept {
     pub name: String,
     /// The signed note.
     pub note: String,
+}
+
+/// Bytes that are read of a file that holds a checkpoint, at most. It has a few lines.
+const NOTE_BYTES_MAX: u64 = 64 * 1024;
+
+impl Kept {
+    /// The one in `file`, called by that name.
+    pub fn read(file: &Path) -> io::Result<Self> {
+        let mut note = String::new();
+        File::open(file)?.take(NOTE_BYTES_MAX).read_to_string(&mut note)?;
+        Ok(Self { name: file.display().to_string(), note })
+    }
 }
 
 /// What the seals are held against, beside the log: all of it is kept outside the database.

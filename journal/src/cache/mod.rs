@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::{Sequence, load::has_snapshots};
 
 /// An aggregate's place in the cache, whatever its type.
-#[derive(Clone)]
 struct Entry {
     slot: Arc<dyn Any + Send + Sync>,
     shared: Arc<Shared>,
