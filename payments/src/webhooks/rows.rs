@@ -63,7 +63,8 @@ pub(super) async fn due(pool: &PgPool) -> Result<HashMap<PaymentId, Vec<Row>>, s
     Ok(due)
 }
 
-/// Writes down what came of these, but not where there is news since they were read.
+/// Writes down what came of these, but not where there is news since they were read. Planned anew each time: a plan that was
+/// right while the table was empty reads all of it when it is full.
 pub(super) async fn write_down(pool: &PgPool, heeded: &[(Vec<Row>, Heeded)]) -> Result<(), sqlx::Error> {
     let now = Utc::now();
     let mut columns = Columns::default();
@@ -96,6 +97,7 @@ pub(super) async fn write_down(pool: &PgPool, heeded: &[(Vec<Row>, Heeded)]) -> 
     .bind(columns.is_heeded)
     .bind(columns.due_at)
     .bind(columns.errors)
+    .persistent(false)
     .execute(pool)
     .await?;
     Ok(())
