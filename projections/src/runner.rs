@@ -3,15 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use aggregates::Upcasters;
-use journal::{EventSource, Position, RecordedEvent, last_position};
+use journal::{EventSource, Position, ReadError, RecordedEvent, last_position};
 use sqlx::PgPool;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Anchor, Applied, Batch, Error, Projection};
 
 /// Events applied in one transaction, at most.
 pub const BATCH_EVENTS_MAX: usize = 4_096;
+/// How far apart batches begin, at least, as long as the projection keeps up: a transaction costs much the same whatever is in
+/// it, and under load dozens of commits of the journal are in this time. What comes after a rest is applied at once.
+const BATCH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Pause before the first retry after a database did not answer; it doubles up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two retries, at most. There is no last one: the log waits, and so do we, until told to stop.
@@ -66,13 +69,18 @@ impl<P: Projection> Runner<P> {
         }
         let mut lag = interval(LAG_INTERVAL);
         lag.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut not_before = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 _ = lag.tick() => measure_lag(&self.log, self.projection.name(), self.at).await,
-                events = self.source.next(BATCH_EVENTS_MAX) => {
-                    if self.take(events?).await? == Applied::Moved && !self.resume(stop).await? {
+                events = next(&mut *self.source, not_before) => {
+                    let events = events?;
+                    // Whoever is behind does not rest.
+                    let rest = if events.len() < BATCH_EVENTS_MAX { BATCH_INTERVAL_MIN } else { Duration::ZERO };
+                    not_before = Instant::now() + rest;
+                    if self.take(events).await? == Applied::Moved && !self.resume(stop).await? {
                         return Ok(());
                     }
                     *pause = RETRY_PAUSE_MIN;
@@ -155,6 +163,12 @@ impl<P: Projection> Runner<P> {
         metrics::gauge!("projection_parked", "name" => self.projection.name())
             .set(self.projection.parked().len() as f64);
     }
+}
+
+/// The next events, asked for not before then.
+async fn next(source: &mut dyn EventSource, not_before: Instant) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+    sleep_until(not_before).await;
+    source.next(BATCH_EVENTS_MAX).await
 }
 
 /// Tells how far `at` is behind the end of the log, if that can be had quickly.

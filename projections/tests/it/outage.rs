@@ -1,7 +1,9 @@
 //! A database that goes away comes back.
 
+use aggregates::Concert;
 use journal::Position;
 use projections::{ConcertViews, Projection, Runner, TicketCounts};
+use stack::testing::eventually;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{DEADLINE, Running, World, assert_counts, concert};
@@ -22,6 +24,9 @@ async fn a_runner_and_the_views_outlive_postgres() {
     world.postgres.kill().await.unwrap();
     assert!(views.get(concert(0)).await.unwrap().is_some(), "memory needs no database");
     world.postgres.start_again().await.unwrap();
+    // A connection that was used a moment ago is found dead only by using it.
+    let reads = async || world.journal.load::<Concert>(concert(50).0).await.is_ok();
+    eventually("a connection that lives", DEADLINE, reads).await;
 
     let position = world.register(50, 10).await;
     assert!(views.wait_for(position, DEADLINE).await, "the views did not come back");
