@@ -87,6 +87,16 @@ impl Journal {
         load::<A>(&self.inner.pool, &self.inner.repository, &self.inner.upcasters, id).await
     }
 
+    /// The aggregate as its durable events have made it, where that is in memory: Postgres is not asked, and nobody else is
+    /// sent from memory for it. What another process appended a moment ago may be missing.
+    pub async fn remembered<A: Decide>(&self, id: Uuid) -> Option<A> {
+        let mut slot = self.inner.cache.peek::<A>(id)?.lock().await;
+        let Head { state, pending, .. } = slot.current()?.clone();
+        drop(slot);
+        durable(pending).await.ok()?;
+        Some(state)
+    }
+
     async fn run<A: Decide>(
         &self,
         id: Uuid,

@@ -53,6 +53,6 @@ pub(super) async fn toss(
         .ok_or_else(|| Problem::new(Kind::PaymentBusy, "no payment provider is configured here; ask the operator"))?;
     // The sender need not know which.
     match inbox.take(&event_type, &data).await? {
-        Taken::Stored | Taken::Known | Taken::TooMany | Taken::Ignored | Taken::Unknown => Ok(()),
+        Taken::Stored | Taken::Known | Taken::Said | Taken::TooMany | Taken::Ignored | Taken::Unknown => Ok(()),
     }
 }

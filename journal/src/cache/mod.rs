@@ -106,7 +106,7 @@ impl Aggregates {
         let is_new = known.is_none();
         let slot = if let Some(slot) = known {
             entries.hits += 1;
-            slot.downcast().unwrap_or_else(|_| unreachable!("the key holds the type: {}", A::KIND))
+            typed(slot)
         } else {
             let slot = Arc::new(Slot::<A>::default());
             entries.misses += 1;
@@ -125,6 +125,12 @@ impl Aggregates {
         slot
     }
 
+    /// The slot of one aggregate, if it is cached; that somebody looked counts for nothing.
+    pub fn peek<A: Decide>(&self, id: Uuid) -> Option<Arc<Slot<A>>> {
+        let slot = Arc::clone(&self.part(A::KIND).lock().by_key.peek(&(A::KIND, id))?.slot);
+        Some(typed(slot))
+    }
+
     /// Takes note of an event that may have been appended elsewhere: a state that lacks it is loaded again.
     pub fn observe(&self, aggregate: AggregateType, id: Uuid, sequence: Sequence) {
         if let Some(entry) = self.part(aggregate).lock().by_key.peek(&(aggregate, id)) {
@@ -137,6 +143,10 @@ impl Aggregates {
         let (small, large) = (self.small.lock(), self.large.lock());
         (small.by_key.len() + large.by_key.len(), small.hits + large.hits, small.misses + large.misses)
     }
+}
+
+fn typed<A: Decide>(slot: Arc<dyn Any + Send + Sync>) -> Arc<Slot<A>> {
+    slot.downcast().unwrap_or_else(|_| unreachable!("the key holds the type: {}", A::KIND))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ fn failed(payment: PaymentId, why: String) -> Heeded {
 
 /// What would follow if the provider said the same as the webhook; `None` where we do not know that status. This decides
 /// only whether to ask: a lie can keep us from asking, which is what no webhook at all would do.
-fn would_follow(state: &Payment, told: &Change, now: DateTime<Utc>) -> Option<Follows> {
+pub(super) fn would_follow(state: &Payment, told: &Change, now: DateTime<Utc>) -> Option<Follows> {
     let (status, amount) = (told.claimed()?, state.request()?.amount);
     let paid = ProviderPayment {
         payment_key: told.payment_key.clone(),

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use aggregates::Payment;
+use chrono::Utc;
 use journal::{Journal, create_tables};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -13,10 +15,11 @@ use sqlx::PgPool;
 use thiserror::Error;
 use tokio::{
     sync::{Notify, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::{Change, Heard, WrongShape, read};
+use super::{Change, Heard, WrongShape, heeder::would_follow, read};
+use crate::judge::Follows;
 
 /// Different changes of one payment that are kept, at most. One more is not: that the provider must be asked once more is
 /// noted on the newest. A payment truly has one or two, and a few more for each part that is given back; the rest is
@@ -31,6 +34,9 @@ const BATCH_MAX: usize = 256;
 pub const WAITING_MAX: usize = 4_096;
 /// How long a webhook may take to be stored; then its sender is told to come again. Toss Payments waits 10 seconds.
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a webhook about a try on its way may wait for the log to say the same, before it is stored: most come together
+/// with the answer to that try.
+pub const SAID_WITHIN: Duration = Duration::from_millis(30);
 /// What an attempt is called in the journal.
 const ATTEMPTED: &str = "PaymentAttempted";
 
@@ -41,6 +47,9 @@ pub enum Taken {
     Stored,
     /// The same change was told before.
     Known,
+    /// The log says so itself, so nothing would follow. It is not kept: most are such, as the provider tells of what it has
+    /// just answered.
+    Said,
     /// There are [`CHANGES_MAX`] already: it is not kept, but the provider will be asked once more.
     TooMany,
     /// Of no payment that the provider can know from us. Nothing is kept, so nobody fills our disk.
@@ -55,6 +64,7 @@ impl Taken {
         match self {
             Self::Stored => "stored",
             Self::Known => "known",
+            Self::Said => "said",
             Self::TooMany => "too many",
             Self::Ignored => "ignored",
             Self::Unknown => "unknown",
@@ -79,11 +89,12 @@ pub enum InboxError {
 /// Takes webhooks. Clones are the same inbox.
 #[derive(Clone)]
 pub struct Inbox {
-    pool: PgPool,
+    journal: Journal,
     waiting: Arc<Mutex<VecDeque<Waiting>>>,
     /// Held by whoever stores what waits, for all of them.
     turn: Arc<tokio::sync::Mutex<()>>,
     arrived: Arc<Notify>,
+    said_within: Duration,
 }
 
 /// A webhook that is not stored yet, and whom to tell.
@@ -102,18 +113,24 @@ impl Inbox {
     pub async fn open(journal: &Journal) -> Result<Self, sqlx::Error> {
         create(journal.pool()).await?;
         Ok(Self {
-            pool: journal.pool().clone(),
+            journal: journal.clone(),
             waiting: Arc::default(),
             turn: Arc::default(),
             arrived: Arc::default(),
+            said_within: SAID_WITHIN,
         })
+    }
+
+    /// With another [`SAID_WITHIN`].
+    pub fn said_within(self, said_within: Duration) -> Self {
+        Self { said_within, ..self }
     }
 
     /// Takes a webhook of this type with this `data`. Once it says `Stored`, it is on disk.
     pub async fn take(&self, event_type: &str, data: &Value) -> Result<Taken, InboxError> {
         let taken = match read(event_type, data)? {
             Heard::Change(change) => {
-                timeout(STORE_WAIT_MAX, self.store(change)).await.unwrap_or(Err(InboxError::Late))?
+                timeout(STORE_WAIT_MAX, self.keep(change)).await.unwrap_or(Err(InboxError::Late))?
             }
             Heard::NotOurs => Taken::Ignored,
             Heard::Unknown => Taken::Unknown,
@@ -125,6 +142,23 @@ impl Inbox {
     /// Told when a webhook was stored here.
     pub(crate) fn arrived(&self) -> &Notify {
         &self.arrived
+    }
+
+    /// Stores it, unless the log says it too. Where the try that it can be about is still on its way, its answer is likely to
+    /// be so as well, and is waited for a little.
+    async fn keep(&self, change: Change) -> Result<Taken, InboxError> {
+        let mut waits = [self.said_within].into_iter();
+        // In memory only, so that nobody makes us read payments by naming them. What the log does not say here it may say yet.
+        while let Some(state) = self.journal.remembered::<Payment>(change.payment.0).await {
+            if state.approved().is_some() && would_follow(&state, &change, Utc::now()) == Some(Follows::Nothing) {
+                return Ok(Taken::Said);
+            }
+            match waits.next() {
+                Some(wait) if state.in_flight().is_some() => sleep(wait).await,
+                Some(_) | None => break,
+            }
+        }
+        self.store(change).await
     }
 
     /// Waits until it is stored: by whoever has the turn, which may be this caller.
@@ -231,7 +265,7 @@ impl Inbox {
         .bind(changes.iter().map(|change| change.transaction_key.as_str()).collect::<Vec<_>>())
         .bind(CHANGES_MAX)
         .bind(ASK_AGAIN_PAUSE)
-        .fetch_all(&self.pool)
+        .fetch_all(self.journal.pool())
         .await?;
         Ok(rows
             .into_iter()

@@ -200,7 +200,7 @@ async fn of_what_is_not_ours_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn told_often_and_in_another_order_it_has_one_effect_and_a_row_for_each_change() {
+async fn told_often_and_in_another_order_it_has_one_effect_and_a_row_for_what_the_log_does_not_say() {
     let till = Till::open().await;
     let inbox = inbox(&till).await;
     let (payment, attempt) = try_to_pay(&till).await;
@@ -217,8 +217,9 @@ async fn told_often_and_in_another_order_it_has_one_effect_and_a_row_for_each_ch
     }
     let stored = taken.iter().filter(|taken| matches!(taken, Ok(Taken::Stored))).count();
     let known = taken.iter().filter(|taken| matches!(taken, Ok(Taken::Known))).count();
-    assert_eq!((stored, known), (2, 13), "{taken:?}");
-    assert_eq!(rows(&till).await, heeded(&["CANCELED", "DONE"]));
+    let said = taken.iter().filter(|taken| matches!(taken, Ok(Taken::Said))).count();
+    assert_eq!((stored, known, said), (1, 9, 5), "{taken:?}");
+    assert_eq!(rows(&till).await, heeded(&["CANCELED"]));
     assert_eq!(till.events(payment).await, ["PaymentRequested", "PaymentAttempted", "PaymentApproved"]);
     assert_eq!(booking_status(&till, booking).await, Some(BookingStatus::BookingCanceled));
 }
@@ -306,11 +307,44 @@ async fn what_only_says_what_is_known_costs_no_call() {
     let (payment, attempt) = pay(&till).await;
     let (other, other_attempt) = try_to_pay(&till).await;
     let calls = till.desk.counts().calls;
-    inbox.take(EVENT, &told(payment, attempt, "DONE")).await.unwrap();
-    inbox.take(EVENT, &told(other, other_attempt, "ABORTED")).await.unwrap();
+    assert_eq!(inbox.take(EVENT, &told(payment, attempt, "DONE")).await.unwrap(), Taken::Said);
+    assert_eq!(inbox.take(EVENT, &told(other, other_attempt, "ABORTED")).await.unwrap(), Taken::Stored);
     heeder(&till).round().await.unwrap();
-    assert_eq!(rows(&till).await, heeded(&["ABORTED", "DONE"]));
+    assert_eq!(rows(&till).await, heeded(&["ABORTED"]));
     assert_eq!(till.desk.counts().calls, calls);
+}
+
+#[tokio::test]
+async fn what_the_log_says_a_moment_later_is_not_kept() {
+    let till = Till::open().await;
+    let inbox = inbox(&till).await.said_within(Duration::from_secs(1));
+    let (payment, attempt) = try_to_pay(&till).await;
+    let outcome = Outcome::Approved { payment_key: attempt.to_string(), approved_at: Utc::now() };
+    let settle = PaymentCommand::Settle { attempt_id: attempt, outcome };
+    let (first, other) = (told(payment, attempt, "DONE"), told(payment, new_attempt(), "DONE"));
+    let (same, another_key, ()) =
+        tokio::join!(inbox.take(EVENT, &first), inbox.take(EVENT, &other), till.execute(payment, settle));
+    assert_eq!((same.unwrap(), another_key.unwrap()), (Taken::Said, Taken::Stored));
+    assert_eq!(rows(&till).await.len(), 1, "money under another name is looked into");
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_say_soon_is_kept() {
+    let till = Till::open().await;
+    let (payment, attempt) = try_to_pay(&till).await;
+    let taken = inbox(&till).await.take(EVENT, &told(payment, attempt, "DONE")).await.unwrap();
+    assert_eq!((taken, rows(&till).await.len()), (Taken::Stored, 1));
+}
+
+#[tokio::test]
+async fn naming_a_payment_has_nobody_read_it() {
+    let till = Till::open().await;
+    let (payment, attempt) = pay(&till).await;
+    // As another process would find it, which has not seen that payment.
+    let journal = till.another_journal().await;
+    let inbox = Inbox::open(&journal).await.unwrap();
+    assert_eq!(inbox.take(EVENT, &told(payment, attempt, "DONE")).await.unwrap(), Taken::Stored);
+    assert!(journal.remembered::<Payment>(payment.0).await.is_none());
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub struct Till {
     pub journal: Journal,
     pub cashier: Cashier,
     provider: Arc<dyn Provider>,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Till {
@@ -41,7 +41,12 @@ impl Till {
         let config = TossConfig::new(format!("http://{}", desk.address), SECRET).timeout(TIMEOUT);
         let provider: Arc<dyn Provider> = Arc::new(TossProvider::new(&config).unwrap());
         let cashier = Cashier::new(journal.clone(), Arc::clone(&provider), options);
-        Self { desk, journal, cashier, provider, _postgres: postgres }
+        Self { desk, journal, cashier, provider, postgres }
+    }
+
+    /// The same log, as another process sees it.
+    pub async fn another_journal(&self) -> Journal {
+        Journal::open(self.postgres.url().parse().unwrap(), JournalOptions::default()).await.unwrap()
     }
 
     pub fn provider(&self) -> Arc<dyn Provider> {
