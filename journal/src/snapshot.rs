@@ -1,10 +1,13 @@
 //! Snapshots, taken off the command path so that a concert with very many events loads fast.
 
-use std::sync::Arc;
+use std::{
+    io::{self, BufWriter, Write},
+    sync::Arc,
+};
 
 use aggregates::Decide;
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
 
 use crate::{Sequence, load::has_snapshots};
@@ -17,6 +20,9 @@ const SNAPSHOT_GROWTH_PARTS: u64 = 4;
 /// Snapshots waiting to be written; when it is full one is skipped, and the next that is due is written instead.
 const SNAPSHOTS_WAITING_MAX: usize = 16;
 
+/// Why a snapshot was not written; what that is makes no difference.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// A state worth a snapshot.
 pub(crate) struct Due {
     aggregate_type: &'static str,
@@ -28,12 +34,12 @@ pub(crate) struct Due {
 mod erased {
     /// A state of any aggregate that can be written as JSON.
     pub trait State: Send + Sync {
-        fn to_json(&self) -> Result<String, serde_json::Error>;
+        fn to_json(&self, writer: &mut dyn std::io::Write) -> Result<(), serde_json::Error>;
     }
 
     impl<S: serde::Serialize + Send + Sync> State for S {
-        fn to_json(&self) -> Result<String, serde_json::Error> {
-            serde_json::to_string(self)
+        fn to_json(&self, writer: &mut dyn std::io::Write) -> Result<(), serde_json::Error> {
+            serde_json::to_writer(writer, self)
         }
     }
 }
@@ -72,22 +78,69 @@ pub(crate) async fn run(pool: PgPool, mut waiting: mpsc::Receiver<Due>) {
     }
 }
 
-async fn write(pool: &PgPool, due: Due) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Writes one in the place of an older one; a newer one stays. It goes to Postgres in pieces while it is being made: as a
+/// parameter, tens of megabytes would be copied into the connection's buffer, which keeps its size for as long as the pool
+/// keeps the connection.
+async fn write(pool: &PgPool, due: Due) -> Result<(), Error> {
     let Due { aggregate_type, id, sequence, state } = due;
-    let payload = tokio::task::spawn_blocking(move || state.to_json()).await??;
-    sqlx::query(
-        "INSERT INTO snapshots AS old (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload)
-         VALUES ($1, $2, $3, 1, $4::json)
-         ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE
-         SET last_sequence = EXCLUDED.last_sequence, current_snapshot = old.current_snapshot + 1,
-             payload = EXCLUDED.payload
-         WHERE old.last_sequence < EXCLUDED.last_sequence",
+    let mut transaction = pool.begin().await?;
+    let old: Option<(i64, i64)> = sqlx::query_as(
+        "SELECT last_sequence, current_snapshot FROM snapshots WHERE aggregate_type = $1 AND aggregate_id = $2 FOR UPDATE",
     )
     .bind(aggregate_type)
     .bind(id.to_string())
-    .bind(sequence.to_sql())
-    .bind(payload)
-    .execute(pool)
+    .fetch_optional(&mut *transaction)
     .await?;
-    Ok(())
+    let number = match old {
+        Some((last, _)) if last >= sequence.to_sql() => return Ok(()),
+        Some((_, number)) => number + 1,
+        None => 1,
+    };
+    sqlx::query("DELETE FROM snapshots WHERE aggregate_type = $1 AND aggregate_id = $2")
+        .bind(aggregate_type)
+        .bind(id.to_string())
+        .execute(&mut *transaction)
+        .await?;
+    let mut copy = transaction.copy_in_raw(COPY).await?;
+    let row = format!("{aggregate_type}{DELIMITER}{id}{DELIMITER}{}{DELIMITER}{number}{DELIMITER}", sequence.0);
+    copy.send(row.into_bytes()).await?;
+    let (pieces, mut made) = mpsc::channel(PIECES_WAITING_MAX);
+    let making = spawn_blocking(move || {
+        let mut writer = BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces));
+        state.to_json(&mut writer)?;
+        Ok::<_, Error>(writer.flush()?)
+    });
+    while let Some(piece) = made.recv().await {
+        copy.send(piece).await?;
+    }
+    if let Err(error) = making.await? {
+        copy.abort("the snapshot could not be made").await?;
+        return Err(error);
+    }
+    copy.send(&b"\n"[..]).await?;
+    copy.finish().await?;
+    Ok(transaction.commit().await?)
+}
+
+/// JSON holds no control characters, so nothing in a row needs to be quoted.
+const COPY: &str = r"COPY snapshots (aggregate_type, aggregate_id, last_sequence, current_snapshot, payload)
+     FROM STDIN (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')";
+const DELIMITER: char = '\x01';
+/// Bytes sent at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces that are made and not sent yet.
+const PIECES_WAITING_MAX: usize = 4;
+
+/// Hands on what is written to it, a piece at a time.
+struct Pieces(mpsc::Sender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(bytes.to_owned()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
