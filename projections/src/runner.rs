@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use aggregates::Upcasters;
 use journal::{EventSource, Position, ReadError, RecordedEvent, last_position};
 use sqlx::PgPool;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Anchor, Applied, Batch, Error, Projection};
 
 /// Events applied in one transaction, at most.
 pub const BATCH_EVENTS_MAX: usize = 4_096;
-/// How far apart batches begin, at least, as long as the projection keeps up: a transaction costs much the same whatever is in
-/// it, and under load dozens of commits of the journal are in this time. What comes after a rest is applied at once.
+/// How far apart batches begin, at least, unless they are full: a transaction costs much the same whatever is in it, and
+/// under load several commits of the journal are in this time. What comes after a rest is applied at once.
 const BATCH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Pause before the first retry after a database did not answer; it doubles up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -33,13 +33,23 @@ pub struct Runner<P> {
     upcasters: Upcasters,
     name: String,
     at: Position,
+    /// Taken from the source and not applied yet.
+    gathered: Vec<Arc<RecordedEvent>>,
 }
 
 impl<P: Projection> Runner<P> {
     /// Feeds `projection` from `source`, wherever that stands now; `log` is asked where the log ends.
     pub fn new(projection: P, source: Box<dyn EventSource>, log: PgPool) -> Self {
         let name = format!("{}.v{}", projection.name(), projection.version());
-        Self { projection, source, log, upcasters: Upcasters::current(), name, at: Position::default() }
+        Self {
+            projection,
+            source,
+            log,
+            upcasters: Upcasters::current(),
+            name,
+            at: Position::default(),
+            gathered: Vec::new(),
+        }
     }
 
     /// Runs until told to stop, or until something is wrong that only people can put right.
@@ -75,11 +85,10 @@ impl<P: Projection> Runner<P> {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 _ = lag.tick() => measure_lag(&self.log, self.projection.name(), self.at).await,
-                events = next(&mut *self.source, not_before) => {
-                    let events = events?;
-                    // Whoever is behind does not rest.
-                    let rest = if events.len() < BATCH_EVENTS_MAX { BATCH_INTERVAL_MIN } else { Duration::ZERO };
-                    not_before = Instant::now() + rest;
+                gathered = self.gather(not_before) => {
+                    gathered?;
+                    not_before = Instant::now() + BATCH_INTERVAL_MIN;
+                    let events = std::mem::take(&mut self.gathered);
                     if self.take(events).await? == Applied::Moved && !self.resume(stop).await? {
                         return Ok(());
                     }
@@ -89,8 +98,22 @@ impl<P: Projection> Runner<P> {
         }
     }
 
+    /// Gathers what comes until then, or more than nothing, or as much as fits in a batch. Cancelling loses nothing.
+    async fn gather(&mut self, until: Instant) -> Result<(), ReadError> {
+        if self.gathered.is_empty() {
+            self.gathered = self.source.next(BATCH_EVENTS_MAX).await?;
+        }
+        while self.gathered.len() < BATCH_EVENTS_MAX
+            && let Ok(more) = timeout_at(until, self.source.next(BATCH_EVENTS_MAX - self.gathered.len())).await
+        {
+            self.gathered.append(&mut more?);
+        }
+        Ok(())
+    }
+
     /// Goes to where the projection stands by what is committed, in this log; false where told to stop meanwhile.
     async fn resume(&mut self, stop: &CancellationToken) -> Result<bool, Error> {
+        self.gathered.clear();
         let checkpoint = self.projection.checkpoint().await?;
         // Asked after the checkpoint, so that whoever moves it meanwhile cannot make it look ahead.
         let end = last_position(&self.log).await?;
@@ -163,12 +186,6 @@ impl<P: Projection> Runner<P> {
         metrics::gauge!("projection_parked", "name" => self.projection.name())
             .set(self.projection.parked().len() as f64);
     }
-}
-
-/// The next events, asked for not before then.
-async fn next(source: &mut dyn EventSource, not_before: Instant) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-    sleep_until(not_before).await;
-    source.next(BATCH_EVENTS_MAX).await
 }
 
 /// Tells how far `at` is behind the end of the log, if that can be had quickly.
