@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{self, Accounts, Idempotency, Tokens},
-    http::{self, Api, Health},
+    http::{self, Api, Health, Parts},
     rebuild::{self, Outdated},
     sealing::{self, PublishedCheckpoints},
     settings::Settings,
@@ -158,10 +158,10 @@ impl System {
         };
 
         let behalf = TaskTracker::new();
-        let api = Api {
+        let api = Api::from(Parts {
             journal: journal.clone(),
             accounts: accounts.clone(),
-            tokens: Arc::new(Tokens::new(&secret)),
+            tokens: Tokens::new(&secret),
             idempotency: Idempotency::new(journal.pool().clone(), &secret),
             concerts,
             mypage,
@@ -172,7 +172,7 @@ impl System {
             health: Health { relay: relay_status, seals: seal_status, ticket_counts: counts_progress, metrics },
             tasks: behalf.clone(),
             stop,
-        };
+        });
         let subject = Subject { process, started_at, listen: address, api: api.clone(), standstills, parked };
         tasks.spawn(vitals::keep(subject, ends.clone()));
         tasks.close();

@@ -23,4 +23,4 @@ mod webhooks;
 
 pub(crate) use openapi::document;
 pub(crate) use router::serve;
-pub(crate) use state::{Api, Health};
+pub(crate) use state::{Api, Health, Parts};

@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use journal::Journal;
 use nats::RelayStatus;
@@ -15,12 +15,29 @@ use crate::{
     wake::Wake,
 };
 
-/// The API's parts; cloning is cheap.
+/// What every handler is given. It is cloned for every request, several times, so it is one pointer.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub(crate) struct Api(Arc<Parts>);
+
+impl From<Parts> for Api {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The API's parts.
+pub(crate) struct Parts {
     pub journal: Journal,
     pub accounts: Accounts,
-    pub tokens: Arc<Tokens>,
+    pub tokens: Tokens,
     pub idempotency: Idempotency,
     pub concerts: ConcertViews,
     pub mypage: MyPage,
@@ -39,7 +56,6 @@ pub(crate) struct Api {
 }
 
 /// What `/readyz` and `/metrics` look at.
-#[derive(Clone)]
 pub(crate) struct Health {
     pub relay: watch::Receiver<RelayStatus>,
     pub seals: watch::Receiver<SealStatus>,
