@@ -142,8 +142,15 @@ impl<P: Projection> Runner<P> {
 
     /// Applies what is new of `events`.
     async fn take(&mut self, events: Vec<Arc<RecordedEvent>>) -> Result<Applied, Error> {
-        let at = self.at;
-        let new: Vec<_> = events.into_iter().filter(|event| event.position > at).collect();
+        let (at, mut last) = (self.at, self.at);
+        let new: Vec<_> = events
+            .into_iter()
+            .filter(|event| {
+                let is_new = event.position > last;
+                last = last.max(event.position);
+                is_new
+            })
+            .collect();
         for (expected, event) in (at.0 + 1..).map(Position).zip(&new) {
             if event.position != expected {
                 return Err(Error::Gap { expected, got: event.position });
