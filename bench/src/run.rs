@@ -177,10 +177,10 @@ impl Running {
     #[expect(clippy::cast_precision_loss, reason = "counts of a round are far below 2^52")]
     async fn measure(&mut self, stage: &mut Stage, load: Load) -> Result<(), Error> {
         let before = stage.office.settled().await?;
-        let server = self.scenario.server().unwrap_or_else(|| stage.product.pid());
+        let server = self.scenario.servers().first().copied().unwrap_or_else(|| stage.product.pid());
         forget_peak(server);
         let rss_start_mb = resident_mb(server);
-        let cpu = Cpu::now(&stage.product, self.scenario.server());
+        let cpu = Cpu::now(&stage.product, &self.scenario.servers());
         let half = async {
             sleep(load.lasts / 2).await;
             resident_mb(server)
@@ -227,7 +227,7 @@ impl Running {
             journal_before: before.journal,
             lag,
             settle_seconds: answered.elapsed().as_secs_f64(),
-            cpu: Cpu::now(&stage.product, self.scenario.server()).since(cpu).with(used),
+            cpu: Cpu::now(&stage.product, &self.scenario.servers()).since(cpu).with(used),
             rss_mb,
             rss_start_mb,
             rss_middle_mb,
@@ -257,9 +257,9 @@ impl Running {
         }
         stage.office.settled().await?;
         let load = Load { pace: Pace::Open { per_second: open.per_second }, lasts, times: None };
-        let cpu = Cpu::now(&stage.product, self.scenario.server());
+        let cpu = Cpu::now(&stage.product, &self.scenario.servers());
         let round = self.scenario.round(stage, load).await?;
-        open.cpu = open.cpu.plus(Cpu::now(&stage.product, self.scenario.server()).since(cpu));
+        open.cpu = open.cpu.plus(Cpu::now(&stage.product, &self.scenario.servers()).since(cpu));
         open.latency.add(&round.outcome.latency);
         self.note(round.outcome.failures);
         Ok(())

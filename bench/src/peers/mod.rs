@@ -74,27 +74,66 @@ impl Peer {
     }
 }
 
-/// A peer's process; killed when dropped.
+/// A peer's process, and its payment provider where it asks one; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
-    pub address: SocketAddr,
+    server: Server,
+    provider: Option<Server>,
 }
 
 impl Process {
-    /// Starts it, with `database` where it needs one and with the product's payment provider, and waits until it listens.
+    /// Starts it, with `database` where it needs one and a payment provider of its own where it takes payments, and waits until
+    /// it listens.
     pub async fn start(peer: Peer, database: Option<&str>, product: &Product) -> Result<Self, Error> {
+        let provider = match peer {
+            Peer::Crud => Some(Self::start_provider(product).await?),
+            Peer::HttpLimit | Peer::NaiveEs => None,
+        };
         let address = free_address().doing("finding a free port")?;
         let mut command = Command::new(env::current_exe().doing("finding our own executable")?);
         command.args(["--serve", &peer.name(), "--address", &address.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
         if let Some(database) = database {
             command.env(DATABASE, database);
         }
-        for name in PROVIDER {
-            command.env(name, product.setting(name)?);
+        if let Some(provider) = &provider {
+            let [url, secret] = PROVIDER;
+            command.env(url, format!("http://{}", provider.address)).env(secret, product.setting(secret)?);
         }
+        Ok(Self { server: Server::start(command, address).await?, provider })
+    }
+
+    /// The simulator that the product asks, once more: it keeps books in a file as that does, and sends nobody webhooks, which a
+    /// peer would not read.
+    async fn start_provider(product: &Product) -> Result<Server, Error> {
+        let address = free_address().doing("finding a free port")?;
+        let books = product.data().join(format!("peer-{}.jsonl", address.port()));
+        let mut command = product.command(&["provider", "--listen", &address.to_string(), "--books"])?;
+        command.arg(books);
+        Server::start(command, address).await
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Its processes, its own first.
+    pub fn pids(&self) -> Vec<Pid> {
+        std::iter::once(&self.server).chain(&self.provider).map(|server| server.child.id()).collect()
+    }
+}
+
+/// A process that listens; killed when dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    async fn start(mut command: Command, address: SocketAddr) -> Result<Self, Error> {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         die_with_us(&mut command);
-        let child = command.spawn().doing(format!("starting the server of {peer:?}"))?;
+        let child = command.spawn().doing(format!("starting {command:?}"))?;
         let this = Self { child, address };
         let begin = Instant::now();
         loop {
@@ -105,14 +144,9 @@ impl Process {
             }
         }
     }
-
-    /// Its process.
-    pub fn pid(&self) -> Pid {
-        self.child.id()
-    }
 }
 
-impl Drop for Process {
+impl Drop for Server {
     fn drop(&mut self) {
         let _gone_already = self.child.kill();
         let _reaped = self.child.wait();

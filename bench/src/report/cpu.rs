@@ -16,7 +16,7 @@ pub(crate) struct Cpu {
     pub product: f64,
     pub postgres: f64,
     pub nats: f64,
-    /// The server of a limit or of a peer, or the command that was measured.
+    /// The server of a limit or of a peer with its provider, or the command that was measured.
     pub own: f64,
     /// Everybody else on the machine: what disturbed the measurement. The kernel's own part is in it.
     pub others: f64,
@@ -24,14 +24,14 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     /// As of now, since each began.
-    pub fn now(product: &Product, own: Option<Pid>) -> Self {
+    pub fn now(product: &Product, own: &[Pid]) -> Self {
         let of = |seconds: Option<f64>| seconds.unwrap_or(0.0);
         let mut now = Self {
             generator: of(cpu_seconds(std::process::id())),
             product: of(cpu_seconds(product.pid())),
             postgres: of(product.postgres_pid().and_then(cpu_seconds_of_tree)),
             nats: of(product.nats_pid().and_then(cpu_seconds)),
-            own: of(own.and_then(cpu_seconds)),
+            own: own.iter().map(|pid| of(cpu_seconds(*pid))).sum(),
             others: 0.0,
         };
         now.others = of(cpu_seconds_of_machine()) - now.generator - now.server();

@@ -45,12 +45,11 @@ pub(crate) fn print(report: &Report) {
     let measured = || scenarios.iter().filter_map(|(name, entry)| Some((*name, entry.figures()?)));
     let rows = measured().map(|(name, figures)| cpu_row(name, figures));
     lines(&std::iter::once(CPU_HEAD.map(str::to_owned)).chain(rows).collect::<Vec<_>>());
+    println!("all rounds, each until everything that follows from it was done; own: a peer's server and provider, a");
     println!(
-        "all rounds, each until everything that follows from it was done; own: a peer's or a limit's server, or the"
+        "limit's server, or the command; others: whatever else ran on this machine; generator's part: of all of it, at the"
     );
-    println!(
-        "command; others: whatever else ran on this machine; generator's part: of all of it, at the maximum and at half"
-    );
+    println!("maximum and at half");
     println!();
     lines(&std::iter::once(TARGET_HEAD.map(str::to_owned)).chain(targets.iter().map(target_row)).collect::<Vec<_>>());
     println!();

@@ -58,9 +58,9 @@ pub(crate) trait Scenario {
     /// Whether what was acknowledged is what is there.
     fn checks<'a>(&'a self, stage: &'a mut Stage) -> BoxFuture<'a, Result<Vec<Check>, Error>>;
 
-    /// The server of its own, where it has one.
-    fn server(&self) -> Option<Pid> {
-        None
+    /// The processes of a server of its own, itself first, where it has one.
+    fn servers(&self) -> Vec<Pid> {
+        Vec::new()
     }
 }
 

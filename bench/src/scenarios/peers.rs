@@ -54,7 +54,7 @@ impl HttpLimit {
         let sample = Sample::take(stage).await?;
         let server = Process::start(Peer::HttpLimit, None, &stage.product).await?;
         let asks = stage.office.bookings_of(Uuid::now_v7());
-        let mut connection = Connection::open(server.address).await?;
+        let mut connection = Connection::open(server.address()).await?;
         let answer: Value = connection.send(&asks[0]).await?.expect(201, "http-limit")?;
         let body_bytes = (sample.answer.to_string().len(), answer.to_string().len());
         Ok(Self { server, asks: Arc::new(Counter::new(asks)), body_bytes })
@@ -63,7 +63,7 @@ impl HttpLimit {
 
 impl Scenario for HttpLimit {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
-        async move { Ok(Round::of(drive(self.server.address, stage.connections, &self.asks, load).await?)) }.boxed()
+        async move { Ok(Round::of(drive(self.server.address(), stage.connections, &self.asks, load).await?)) }.boxed()
     }
 
     fn checks<'a>(&'a self, _: &'a mut Stage) -> BoxFuture<'a, Result<Vec<Check>, Error>> {
@@ -77,8 +77,8 @@ impl Scenario for HttpLimit {
         async move { Ok(vec![check]) }.boxed()
     }
 
-    fn server(&self) -> Option<Pid> {
-        Some(self.server.pid())
+    fn servers(&self) -> Vec<Pid> {
+        self.server.pids()
     }
 }
 
@@ -127,7 +127,7 @@ impl CrudPeer {
 
 impl Scenario for CrudPeer {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
-        async move { Ok(Round::of(drive(self.crud.server.address, stage.connections, &self.counter, load).await?)) }
+        async move { Ok(Round::of(drive(self.crud.server.address(), stage.connections, &self.counter, load).await?)) }
             .boxed()
     }
 
@@ -145,8 +145,8 @@ impl Scenario for CrudPeer {
         .boxed()
     }
 
-    fn server(&self) -> Option<Pid> {
-        Some(self.crud.server.pid())
+    fn servers(&self) -> Vec<Pid> {
+        self.crud.server.pids()
     }
 }
 
@@ -166,7 +166,7 @@ impl CrudPeerLifecycle {
 
 impl Scenario for CrudPeerLifecycle {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
-        async move { Ok(Round::of(drive(self.crud.server.address, stage.connections, &self.buying, load).await?)) }
+        async move { Ok(Round::of(drive(self.crud.server.address(), stage.connections, &self.buying, load).await?)) }
             .boxed()
     }
 
@@ -184,8 +184,8 @@ impl Scenario for CrudPeerLifecycle {
         .boxed()
     }
 
-    fn server(&self) -> Option<Pid> {
-        Some(self.crud.server.pid())
+    fn servers(&self) -> Vec<Pid> {
+        self.crud.server.pids()
     }
 }
 
@@ -211,7 +211,7 @@ impl Scenario for NaiveEsPeer {
         async move {
             let counter = Arc::new(Counter::new(stage.office.bookings_of(Uuid::now_v7())));
             self.rounds.push(Arc::clone(&counter));
-            Ok(Round::of(drive(self.server.address, stage.connections, &counter, load).await?))
+            Ok(Round::of(drive(self.server.address(), stage.connections, &counter, load).await?))
         }
         .boxed()
     }
@@ -228,7 +228,7 @@ impl Scenario for NaiveEsPeer {
         .boxed()
     }
 
-    fn server(&self) -> Option<Pid> {
-        Some(self.server.pid())
+    fn servers(&self) -> Vec<Pid> {
+        self.server.pids()
     }
 }
