@@ -1,4 +1,4 @@
-//! The read side: an aggregate's state from its snapshot and the events after it, by way of postgres-es.
+//! The read side: an aggregate's state from its snapshot and the events after it; where there are few, by way of postgres-es.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use aggregates::{AggregateType, Decide, Upcasters};
 use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
-use sqlx::{PgPool, Row, types::Json};
+use sqlx::{PgPool, Row as _, types::Json};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -30,6 +30,9 @@ pub(crate) const fn has_snapshots(aggregate: AggregateType) -> bool {
         AggregateType::User | AggregateType::Booking | AggregateType::Payment => false,
     }
 }
+
+/// Events of a large aggregate read at once.
+const PAGE_EVENTS: i64 = 4_096;
 
 /// The snapshot of an aggregate, if there is one that can be read. It is read as what it is, without postgres-es, which makes
 /// a tree of JSON values first, and aside: of a large concert it takes a tenth of a second in which nobody else would get on.
@@ -62,19 +65,50 @@ pub(crate) async fn load<A: Decide>(
     upcasters: &Upcasters,
     id: Uuid,
 ) -> Result<Loaded<A>, ReadError> {
-    let id = id.to_string();
-    let stored = if has_snapshots(A::KIND) { snapshot::<A>(pool, &id).await? } else { None };
-    let (mut state, snapshot) = stored.unwrap_or_else(|| (A::default(), Sequence(0)));
-    let events = match snapshot.0 {
-        0 => repository.get_events::<A>(&id).await?,
-        after => repository.get_last_events::<A>(&id, usize::try_from(after).unwrap_or(usize::MAX)).await?,
-    };
-    let mut sequence = snapshot;
-    for stored in events {
+    if has_snapshots(A::KIND) {
+        return load_large(pool, upcasters, id).await;
+    }
+    let (mut state, mut sequence) = (A::default(), Sequence(0));
+    for stored in repository.get_events::<A>(&id.to_string()).await? {
         sequence = Sequence(stored.sequence as u64);
         state.apply(decode::<A>(upcasters, stored)?);
     }
-    Ok(Loaded { state, sequence, snapshot })
+    Ok(Loaded { state, sequence, snapshot: Sequence(0) })
+}
+
+/// From its snapshot and the events after it, some at a time: without a snapshot they can be millions.
+async fn load_large<A: Decide>(pool: &PgPool, upcasters: &Upcasters, id: Uuid) -> Result<Loaded<A>, ReadError> {
+    let stored = snapshot::<A>(pool, &id.to_string()).await?;
+    let (mut state, snapshot) = stored.unwrap_or_else(|| (A::default(), Sequence(0)));
+    let mut sequence = snapshot;
+    loop {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT aggregate_id, sequence, event_type, event_version, payload FROM events
+             WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4",
+        )
+        .bind(A::TYPE)
+        .bind(id.to_string())
+        .bind(sequence.to_sql())
+        .bind(PAGE_EVENTS)
+        .fetch_all(pool)
+        .await?;
+        if rows.is_empty() {
+            return Ok(Loaded { state, sequence, snapshot });
+        }
+        for row in rows {
+            let stored = serialized::<A>(row);
+            sequence = Sequence(stored.sequence as u64);
+            state.apply(decode::<A>(upcasters, stored)?);
+        }
+    }
+}
+
+/// An event's aggregate, sequence, type, version and payload.
+type Row = (String, i64, String, String, Json<Value>);
+
+fn serialized<A: Decide>((id, sequence, event_type, event_version, Json(payload)): Row) -> SerializedEvent {
+    let sequence = usize::try_from(sequence).unwrap_or_default();
+    SerializedEvent::new(id, sequence, A::TYPE.to_owned(), event_type, event_version, payload, Value::Null)
 }
 
 /// The states of many aggregates, in one query; one that has no events is not among them.
@@ -84,7 +118,7 @@ pub(crate) async fn load_many<A: Decide>(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Loaded<A>>, ReadError> {
     debug_assert!(!has_snapshots(A::KIND), "what has snapshots is loaded by itself");
-    let rows: Vec<(String, i64, String, String, Json<Value>)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT aggregate_id, sequence, event_type, event_version, payload FROM events
          WHERE aggregate_type = $1 AND aggregate_id = ANY($2) ORDER BY aggregate_id, sequence",
     )
@@ -93,11 +127,10 @@ pub(crate) async fn load_many<A: Decide>(
     .fetch_all(pool)
     .await?;
     let mut loaded = HashMap::with_capacity(ids.len());
-    for (id, sequence, event_type, event_version, Json(payload)) in rows {
-        let key: Uuid = id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        let sequence = Sequence(sequence.cast_unsigned());
-        let at = usize::try_from(sequence.0).unwrap_or(usize::MAX);
-        let stored = SerializedEvent::new(id, at, A::TYPE.to_owned(), event_type, event_version, payload, Value::Null);
+    for row in rows {
+        let stored = serialized::<A>(row);
+        let key: Uuid = stored.aggregate_id.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let sequence = Sequence(stored.sequence as u64);
         let known =
             loaded.entry(key).or_insert_with(|| Loaded { state: A::default(), sequence, snapshot: Sequence(0) });
         known.state.apply(decode::<A>(upcasters, stored)?);

@@ -84,8 +84,14 @@ pub(crate) async fn run(pool: PgPool, mut waiting: mpsc::Receiver<Due>) {
 async fn write(pool: &PgPool, due: Due) -> Result<(), Error> {
     let Due { aggregate_type, id, sequence, state } = due;
     let mut transaction = pool.begin().await?;
+    // One at a time for each aggregate, by whichever process: only so does the next one see what this one has written.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('snapshot ' || $1 || ' ' || $2, 0))")
+        .bind(aggregate_type)
+        .bind(id.to_string())
+        .execute(&mut *transaction)
+        .await?;
     let old: Option<(i64, i64)> = sqlx::query_as(
-        "SELECT last_sequence, current_snapshot FROM snapshots WHERE aggregate_type = $1 AND aggregate_id = $2 FOR UPDATE",
+        "SELECT last_sequence, current_snapshot FROM snapshots WHERE aggregate_type = $1 AND aggregate_id = $2",
     )
     .bind(aggregate_type)
     .bind(id.to_string())
@@ -142,5 +148,55 @@ impl Write for Pieces {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use aggregates::Concert;
+    use cqrs_es::Aggregate as _;
+
+    use super::*;
+    use crate::{Journal, JournalOptions};
+
+    struct Unwritable;
+
+    impl serde::Serialize for Unwritable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("it cannot be written"))
+        }
+    }
+
+    fn due(sequence: u64, state: impl erased::State + 'static) -> Due {
+        Due { aggregate_type: Concert::TYPE, id: Uuid::nil(), sequence: Sequence(sequence), state: Arc::new(state) }
+    }
+
+    async fn stored(pool: &PgPool) -> Vec<(i64, i64, String)> {
+        sqlx::query_as("SELECT last_sequence, current_snapshot, payload::text FROM snapshots")
+            .fetch_all(pool)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_newest_stays_whoever_comes_when() {
+        let postgres = stack::Postgres::temp().await.unwrap();
+        let journal = Journal::open(postgres.url().parse().unwrap(), JournalOptions::default()).await.unwrap();
+        let pool = journal.pool();
+        write(pool, due(3_000, "first")).await.unwrap();
+        write(pool, due(2_000, "older")).await.unwrap();
+        assert_eq!(stored(pool).await, [(3_000, 1, "\"first\"".to_owned())]);
+        write(pool, due(9_000, Unwritable)).await.unwrap_err();
+        assert_eq!(stored(pool).await, [(3_000, 1, "\"first\"".to_owned())]);
+
+        // As many processes would, all at once.
+        let large = |sequence: u64| due(sequence, vec![sequence; 100_000]);
+        let all = (4_000..4_008).rev().map(|sequence| write(pool, large(sequence)));
+        futures::future::try_join_all(all).await.unwrap();
+        let newest = stored(pool).await;
+        assert_eq!((newest.len(), newest[0].0), (1, 4_007));
+        assert!(newest[0].2.starts_with("[4007,"), "{:.20}", newest[0].2);
+        journal.close().await;
     }
 }

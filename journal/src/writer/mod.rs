@@ -49,7 +49,7 @@ impl Writer {
                 break;
             }
             // Whoever can run now comes first: under load those are the ones who have something for this batch, which costs
-            // much the same whatever is in it. Where there is nobody this takes no time.
+            // much the same whatever is in it. Where there is nobody it is a turn of the scheduler.
             yield_now().await;
             while taken.len() < QUEUE_UNITS_MAX
                 && let Ok(queued) = queue.try_recv()
