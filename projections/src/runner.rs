@@ -14,7 +14,7 @@ use crate::{Anchor, Applied, Batch, Error, Projection};
 pub const BATCH_EVENTS_MAX: usize = 4_096;
 /// How far apart batches begin, at least, unless they are full: a transaction costs much the same whatever is in it, and
 /// under load several commits of the journal are in this time. What comes after a rest is applied at once.
-const BATCH_INTERVAL_MIN: Duration = Duration::from_millis(10);
+pub const BATCH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// Pause before the first retry after a database did not answer; it doubles up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Pause between two retries, at most. There is no last one: the log waits, and so do we, until told to stop.
@@ -35,6 +35,7 @@ pub struct Runner<P> {
     at: Position,
     /// Taken from the source and not applied yet.
     gathered: Vec<Arc<RecordedEvent>>,
+    interval: Duration,
 }
 
 impl<P: Projection> Runner<P> {
@@ -49,7 +50,13 @@ impl<P: Projection> Runner<P> {
             name,
             at: Position::default(),
             gathered: Vec::new(),
+            interval: BATCH_INTERVAL_MIN,
         }
+    }
+
+    /// With batches that begin so far apart instead of [`BATCH_INTERVAL_MIN`]: with zero, a batch is what the source hands out.
+    pub fn interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// Runs until told to stop, or until something is wrong that only people can put right.
@@ -87,7 +94,7 @@ impl<P: Projection> Runner<P> {
                 _ = lag.tick() => measure_lag(&self.log, self.projection.name(), self.at).await,
                 gathered = self.gather(not_before) => {
                     gathered?;
-                    not_before = Instant::now() + BATCH_INTERVAL_MIN;
+                    not_before = Instant::now() + self.interval;
                     let events = std::mem::take(&mut self.gathered);
                     if self.take(events).await? == Applied::Moved && !self.resume(stop).await? {
                         return Ok(());
@@ -103,10 +110,12 @@ impl<P: Projection> Runner<P> {
         if self.gathered.is_empty() {
             self.gathered = self.source.next(BATCH_EVENTS_MAX).await?;
         }
+        // An error is not lost: what came before it is applied, and whoever asks next meets it again.
         while self.gathered.len() < BATCH_EVENTS_MAX
-            && let Ok(more) = timeout_at(until, self.source.next(BATCH_EVENTS_MAX - self.gathered.len())).await
+            && Instant::now() < until
+            && let Ok(Ok(mut more)) = timeout_at(until, self.source.next(BATCH_EVENTS_MAX - self.gathered.len())).await
         {
-            self.gathered.append(&mut more?);
+            self.gathered.append(&mut more);
         }
         Ok(())
     }
@@ -151,19 +160,22 @@ impl<P: Projection> Runner<P> {
                 is_new
             })
             .collect();
-        for (expected, event) in (at.0 + 1..).map(Position).zip(&new) {
-            if event.position != expected {
-                return Err(Error::Gap { expected, got: event.position });
-            }
-        }
-        match self.commit(&new).await {
+        // What stands before a gap is none the worse for it.
+        let sound = (at.0 + 1..).zip(&new).take_while(|(expected, event)| event.position.0 == *expected).count();
+        let applied = match self.commit(&new[..sound]).await {
             Err(Error::TooManyParked { position, aggregate, aggregate_id, reason }) => {
-                // What stands before it is none the worse for it.
+                // Nor what stands before that.
                 let sound = new.iter().take_while(|event| event.position < position).count();
                 self.commit(&new[..sound]).await?;
-                Err(Error::TooManyParked { position, aggregate, aggregate_id, reason })
+                return Err(Error::TooManyParked { position, aggregate, aggregate_id, reason });
             }
-            applied => applied,
+            applied => applied?,
+        };
+        match new.get(sound) {
+            Some(event) if applied == Applied::Committed => {
+                Err(Error::Gap { expected: self.at.next(), got: event.position })
+            }
+            Some(_) | None => Ok(applied),
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use aggregates::ConcertCommand;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     sources::{Holey, Repeating, Small},
-    world::{DEADLINE, Running, World, assert_counts, catch_up, concert, stored},
+    world::{DEADLINE, Running, World, assert_counts, catch_up, concert, runner, stored},
 };
 
 async fn counts(world: &World) -> TicketCounts {
@@ -55,7 +56,7 @@ async fn events_delivered_twice_have_no_second_effect() {
     let projection = counts(&world).await;
     let progress = projection.progress().clone();
     let source = Repeating { source: world.journal.follow(Position(0)), back: 9, again: false };
-    let running = Running::start(Runner::new(projection, Box::new(source), world.journal.pool().clone()));
+    let running = Running::start(runner(projection, Box::new(source), world.journal.pool().clone()));
     assert!(progress.reached(world.journal.position(), DEADLINE).await);
     running.stop().await;
     assert_counts(&world).await;
@@ -68,10 +69,65 @@ async fn an_event_that_is_left_out_is_asked_for_again() {
     let projection = counts(&world).await;
     let progress = projection.progress().clone();
     let source = Holey(world.journal.follow(Position(0)), 0);
-    let running = Running::start(Runner::new(projection, Box::new(source), world.journal.pool().clone()));
+    let running = Running::start(runner(projection, Box::new(source), world.journal.pool().clone()));
     assert!(progress.reached(world.journal.position(), DEADLINE).await);
     running.stop().await;
     assert_counts(&world).await;
+}
+
+#[tokio::test]
+async fn what_comes_within_the_interval_is_one_batch_and_the_first_does_not_wait() {
+    let mut world = World::new(19).await;
+    world.history(3).await;
+    let head = world.journal.position();
+    let projection = counts(&world).await;
+    let mut changes = projection.progress().changes();
+    let source = Box::new(Small(world.journal.follow(Position(0)), 1));
+    let runner = Runner::new(projection, source, world.journal.pool().clone()).interval(Duration::from_secs(2));
+    let running = Running::start(runner);
+    let mut seen = Vec::new();
+    while seen.last() != Some(&head) {
+        changes.changed().await.unwrap();
+        seen.push(*changes.borrow_and_update());
+    }
+    running.stop().await;
+    seen.retain(|at| *at > Position(0));
+    assert!(head > Position(20) && seen.len() <= 3 && seen[0] == Position(1), "{seen:?} of {head}");
+    assert_counts(&world).await;
+}
+
+#[tokio::test]
+async fn what_stands_before_an_error_is_applied() {
+    /// Hands out one event after the other, and then breaks, for ever.
+    struct Breaking(Small, usize);
+
+    impl EventSource for Breaking {
+        fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Arc<RecordedEvent>>, ReadError>> {
+            async move {
+                let Self(source, left) = self;
+                *left = left.checked_sub(1).ok_or(ReadError::Missing(source.position().next()))?;
+                source.next(max).await
+            }
+            .boxed()
+        }
+
+        fn seek(&mut self, position: Position) {
+            self.0.seek(position);
+        }
+
+        fn position(&self) -> Position {
+            self.0.position()
+        }
+    }
+
+    let mut world = World::new(23).await;
+    world.history(1).await;
+    let projection = counts(&world).await;
+    let progress = projection.progress().clone();
+    let source = Box::new(Breaking(Small(world.journal.follow(Position(0)), 1), 5));
+    let runner = Runner::new(projection, source, world.journal.pool().clone()).interval(DEADLINE);
+    Running::start(runner).error().await;
+    assert_eq!(progress.position(), Position(5));
 }
 
 #[tokio::test]
@@ -84,7 +140,7 @@ async fn two_runners_at_once_come_to_the_same() {
         let projection = counts(&world).await;
         waiting.push(projection.progress().clone());
         let source = Box::new(Small(world.journal.follow(Position(0)), size));
-        running.push(Running::start(Runner::new(projection, source, world.journal.pool().clone())));
+        running.push(Running::start(runner(projection, source, world.journal.pool().clone())));
     }
     // While both are at it, more happens.
     world.request(100_000, 0, 1, 1).await;
@@ -151,7 +207,7 @@ async fn a_reader_sees_each_concert_as_it_was_at_some_position_and_never_oversol
     let looks = Arc::<AtomicU64>::default();
     let reader = tokio::spawn(watch(world.journal.pool().clone(), Arc::clone(&looks), stop.clone()));
     let source = Box::new(Looked(Small(world.journal.follow(Position(0)), 4), looks, 0));
-    let running = Running::start(Runner::new(projection, source, world.journal.pool().clone()));
+    let running = Running::start(runner(projection, source, world.journal.pool().clone()));
     assert!(progress.reached(world.journal.position(), DEADLINE).await);
     running.stop().await;
     stop.cancel();

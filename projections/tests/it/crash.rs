@@ -7,12 +7,12 @@ use std::{
 };
 
 use journal::Position;
-use projections::{BookingHistory, MyPage, Projection, Runner, TicketCounts};
+use projections::{BookingHistory, MyPage, Projection, TicketCounts};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     sources::Small,
-    world::{World, assert_counts, catch_up},
+    world::{World, assert_counts, catch_up, runner},
 };
 
 /// A runner's start and its first batches take about this many polls.
@@ -40,7 +40,7 @@ async fn run_cut_short<P: Projection>(world: &World, projection: P, polls: u32) 
     let (stop, source) = (CancellationToken::new(), Box::new(Small(world.journal.follow(Position(0)), 2)));
     let mut changes = progress.changes();
     let caught_up = changes.wait_for(|at| *at >= world.journal.position());
-    let runner = Runner::new(projection, source, world.journal.pool().clone()).run(stop);
+    let runner = runner(projection, source, world.journal.pool().clone()).run(stop);
     tokio::select! {
         ended = cut_short(runner, polls) => assert!(ended.is_none(), "the runner stopped by itself: {ended:?}"),
         _ = caught_up => {}

@@ -4,12 +4,12 @@ use aggregates::{
     AttemptId, Booking, BookingCommand, Money, PaymentCommand, PaymentId, User, UserCommand, payment::Outcome,
 };
 use journal::Position;
-use projections::{HistoryStatus, MyPage, Runner};
+use projections::{HistoryStatus, MyPage};
 use serde_json::json;
 
 use crate::{
     sources::{Repeating, Small},
-    world::{DEADLINE, NOW, Running, World, booking, catch_up, concert, user},
+    world::{DEADLINE, NOW, Running, World, booking, catch_up, concert, runner, user},
 };
 
 /// A world with a MyPage that follows it.
@@ -26,7 +26,7 @@ impl Followed {
         let dir = tempfile::tempdir().unwrap();
         let (mypage, writer) = MyPage::open(dir.path().join("mypage.db")).await.unwrap();
         let source = Box::new(world.journal.follow(Position(0)));
-        let running = Running::start(Runner::new(writer, source, world.journal.pool().clone()));
+        let running = Running::start(runner(writer, source, world.journal.pool().clone()));
         Self { world, mypage, running, _dir: dir }
     }
 
@@ -190,8 +190,8 @@ async fn however_the_log_is_delivered_and_by_how_many_the_histories_are_the_same
     let (mypage, one) = MyPage::open(&path).await.unwrap();
     let (same, other) = MyPage::open(&path).await.unwrap();
     let repeating = Repeating { source: follow(), back: 9, again: false };
-    let one = Running::start(Runner::new(one, Box::new(repeating), log()));
-    let other = Running::start(Runner::new(other, Box::new(Small(follow(), 5)), log()));
+    let one = Running::start(runner(one, Box::new(repeating), log()));
+    let other = Running::start(runner(other, Box::new(Small(follow(), 5)), log()));
     let end = world.journal.position();
     let first = async { mypage.wait_for(end, DEADLINE).await };
     let second = async { same.wait_for(end, DEADLINE).await };

@@ -6,13 +6,12 @@ use std::{collections::HashMap, path::Path};
 use aggregates::{AggregateType, PaymentId, payment::Outcome, saga::Command};
 use journal::{Journal, Position};
 use projections::{
-    BookingHistory, ConcertViews, Error, MyPage, PARKED_MAX, Parked, Projection, Runner, TicketCounts, mypage,
-    ticket_counts,
+    BookingHistory, ConcertViews, Error, MyPage, PARKED_MAX, Parked, Projection, TicketCounts, mypage, ticket_counts,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{
-    DEADLINE, NOW, Running, World, assert_counts, attempt, booking, catch_up, concert, open, settle, stored,
+    DEADLINE, NOW, Running, World, assert_counts, attempt, booking, catch_up, concert, open, runner, settle, stored,
 };
 
 /// The payload of an event as somebody spoilt it, and as it was.
@@ -134,7 +133,7 @@ async fn a_runner_and_its_readers_notice_a_retry_beside_them() {
     let pool = journal.pool().clone();
     let projection = TicketCounts::open(pool.clone()).await.unwrap();
     let (progress, board) = (projection.progress().clone(), projection.parked().clone());
-    let running = Running::start(Runner::new(projection, Box::new(journal.follow(Position(0))), pool.clone()));
+    let running = Running::start(runner(projection, Box::new(journal.follow(Position(0))), pool.clone()));
     let (views, stop) = (ConcertViews::open(pool.clone()).await.unwrap(), CancellationToken::new());
     let keeping_up = tokio::spawn(views.clone().run(Some(progress.clone()), stop.clone()));
     assert!(views.wait_for(journal.position(), DEADLINE).await);
@@ -173,7 +172,7 @@ async fn more_than_may_be_parked_stops_the_projection_right_before_it() {
     let journal = reading_rows(&world).await;
     let projection = TicketCounts::open(journal.pool().clone()).await.unwrap();
     let source = Box::new(journal.follow(Position(0)));
-    let error = Running::start(Runner::new(projection, source, journal.pool().clone())).error().await;
+    let error = Running::start(runner(projection, source, journal.pool().clone())).error().await;
     let Error::TooManyParked { position: at, aggregate_id, .. } = &error else { panic!("{error}") };
     assert_eq!((*at, *aggregate_id), (position, concert(most + 1).0));
     assert!(error.to_string().contains(&position.to_string()), "{error}");

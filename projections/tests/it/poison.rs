@@ -1,16 +1,16 @@
 //! What is of another log stops a projection, before it does harm, and says where. Single events: parking.rs.
 
 use journal::Position;
-use projections::{Error, MyPage, Runner, TicketCounts};
+use projections::{Error, MyPage, TicketCounts};
 
-use crate::world::{Running, World, catch_up, open};
+use crate::world::{Running, World, catch_up, open, runner};
 
 async fn run_counts(world: &World) -> Error {
     // A journal that has nothing in memory, so that it reads what we did to the rows.
     let journal = open(&world.postgres).await;
     let projection = TicketCounts::open(journal.pool().clone()).await.unwrap();
     let source = Box::new(journal.follow(Position(0)));
-    Running::start(Runner::new(projection, source, journal.pool().clone())).error().await
+    Running::start(runner(projection, source, journal.pool().clone())).error().await
 }
 
 async fn change(world: &World, sql: &str) {
@@ -44,7 +44,7 @@ async fn a_file_of_another_log_is_an_error_whichever_is_longer() {
     let feed = async |world: &World, path: &std::path::Path| {
         let (_mypage, writer) = MyPage::open(path).await.unwrap();
         let source = Box::new(world.journal.follow(Position(0)));
-        Running::start(Runner::new(writer, source, world.journal.pool().clone())).error().await
+        Running::start(runner(writer, source, world.journal.pool().clone())).error().await
     };
     let (long_end, short_end) = (long.journal.position(), short.journal.position());
     assert!(long_end > short_end);

@@ -11,14 +11,14 @@ use std::{
 
 use journal::{Journal, Position};
 use projections::{
-    BookingHistory, ConcertViews, Error, MyPage, Projection, Runner, TicketCounts, mypage,
+    BookingHistory, ConcertViews, Error, MyPage, Projection, TicketCounts, mypage,
     rebuild::{self, Job, Outcome},
     ticket_counts,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{DEADLINE, Running, World, assert_counts, catch_up, concert, open};
+use crate::world::{DEADLINE, Running, World, assert_counts, catch_up, concert, open, runner};
 
 /// Small enough that even a small log is many of them.
 const SEGMENT: u64 = 40;
@@ -237,8 +237,8 @@ impl Busy {
         let (mypage, writer) = MyPage::open(&path).await.unwrap();
         let source = || Box::new(world.journal.follow(Position(0)));
         let running = vec![
-            Running::start(Runner::new(counts, source(), pool.clone())),
-            Running::start(Runner::new(writer, source(), pool.clone())),
+            Running::start(runner(counts, source(), pool.clone())),
+            Running::start(runner(writer, source(), pool.clone())),
         ];
         tasks.push(tokio::spawn(views.clone().run(Some(progress), stop.clone())));
         tasks.push(tokio::spawn(look(views.clone(), mypage.clone(), world.journal.clone(), stop.clone())));

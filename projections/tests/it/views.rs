@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use aggregates::{Concert, ConcertCommand};
 use journal::Position;
-use projections::{ConcertViews, Projection, Runner, TicketCounts};
+use projections::{ConcertViews, Projection, TicketCounts};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{DEADLINE, Running, World, catch_up, concert, user};
+use crate::world::{DEADLINE, Running, World, catch_up, concert, runner, user};
 
 struct Reading {
     views: ConcertViews,
@@ -25,7 +25,7 @@ impl Reading {
         let projection = TicketCounts::open(pool.clone()).await.unwrap();
         let progress = projection.progress().clone();
         let source = Box::new(world.journal.follow(Position(0)));
-        let running = Running::start(Runner::new(projection, source, pool.clone()));
+        let running = Running::start(runner(projection, source, pool.clone()));
         let (views, stop) = (ConcertViews::open_with(pool, kept_max).await.unwrap(), CancellationToken::new());
         let keeping_up = tokio::spawn(views.clone().run(same_process.then_some(progress), stop.clone()));
         Self { views, running, stop, keeping_up }

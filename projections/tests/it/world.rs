@@ -12,9 +12,11 @@ use aggregates::{
 };
 use chrono::{DateTime, Utc};
 use journal::{
-    ExecuteError, Follower, Journal, JournalOptions, Metadata, Position, RecordedEvent, UnitOfWork, read_after,
+    EventSource, ExecuteError, Follower, Journal, JournalOptions, Metadata, Position, RecordedEvent, UnitOfWork,
+    read_after,
 };
 use projections::{Error, Projection, Runner};
+use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -246,6 +248,11 @@ async fn commit(journal: &Journal, unit: UnitOfWork) {
     }
 }
 
+/// A runner that applies what its source hands out as it comes, so that the source says what a batch is.
+pub fn runner<P: Projection>(projection: P, source: Box<dyn EventSource>, log: PgPool) -> Runner<P> {
+    Runner::new(projection, source, log).interval(Duration::ZERO)
+}
+
 /// A runner that is under way.
 pub struct Running {
     stop: CancellationToken,
@@ -278,7 +285,7 @@ pub async fn catch_up<P: Projection>(journal: &Journal, projection: P) {
 pub async fn catch_up_within<P: Projection>(journal: &Journal, projection: P, deadline: Duration) {
     let progress = projection.progress().clone();
     let source = Box::new(journal.follow(Position(0)));
-    let running = Running::start(Runner::new(projection, source, journal.pool().clone()));
+    let running = Running::start(runner(projection, source, journal.pool().clone()));
     assert!(progress.reached(journal.position(), deadline).await, "the projection did not catch up");
     running.stop().await;
 }
