@@ -1,6 +1,6 @@
 -- Changes that the provider has told us of, or somebody in its name. Nothing in here is believed: a row says only that
 -- the provider must be asked about that payment, once. It is written, and on disk, before the webhook is answered, and
--- stays for ever, so that the same change told again is known.
+-- stays for ever, so that the same change told again is known. What the log says itself is not in here.
 --
 -- The body is not kept: nobody believes it, and it holds what is the buyer's (card, receipt). Kept is what tells one
 -- change from another, however often and in whatever order they come: which payment at the provider, what became of it,

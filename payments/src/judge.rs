@@ -9,7 +9,7 @@ mod refund;
 use aggregates::{AttemptId, Payment, PaymentCommand, PaymentId, payment::Outcome};
 use chrono::{DateTime, Utc};
 pub use due::{BUYER_SESSION, Due, Found, SETTLE_AFTER, due, found, more_follows, refunded, work_after};
-pub use follows::{Follows, follows};
+pub use follows::{Follows, follows, says_so};
 pub use paying::{Asking, Over, Reading, Step, Writing, keep_away, pay, put_off};
 pub use refund::{after_refusals, is_refusal};
 

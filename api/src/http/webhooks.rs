@@ -32,8 +32,8 @@ pub(super) struct TossWebhook {
 
 /// A change at the payment provider Toss Payments.
 ///
-/// Anybody can send one, so none is believed: what it names is looked up at the provider, and what follows, follows from
-/// that. A change that was told before has no second effect. Of payments that are not ours nothing is kept. 200 means that
+/// Anybody can send one, so none is believed: what it names is looked up at the provider, unless the log says the same already,
+/// and what follows, follows from that. A change that was told before has no second effect. Of payments that are not ours nothing is kept. 200 means that
 /// it is on disk, or that there is nothing to keep; with anything else the provider sends it again.
 #[utoipa::path(post, path = "/payments/webhooks/toss", tag = "payments", request_body = TossWebhook, responses(
     (status = 200, description = "taken, now or before"),

@@ -320,3 +320,33 @@ fn only_an_answer_makes_a_refund() {
         assert!(refunded(Err(not)).is_err());
     }
 }
+
+#[test]
+fn what_the_log_says_of_money_it_goes_on_saying() {
+    let statuses = [
+        ProviderStatus::Ready,
+        ProviderStatus::InProgress,
+        ProviderStatus::WaitingForDeposit,
+        ProviderStatus::Done,
+        ProviderStatus::Canceled,
+        ProviderStatus::PartialCanceled,
+        ProviderStatus::Aborted,
+        ProviderStatus::Expired,
+    ];
+    let cancel = || PaymentCommand::Cancel { reason: PaymentCancelReason::BookingCanceled };
+    let stages =
+        [vec![], vec![tried(1)], vec![settled(1, money())], vec![cancel()], vec![PaymentCommand::Refunded]].into_iter();
+    let lives: Vec<Payment> = (1..=stages.len()).map(|n| given(stages.clone().take(n).flatten())).collect();
+    let mut said = Vec::new();
+    for (status, key) in statuses.into_iter().flat_map(|status| [(status, "key-1"), (status, "key-2")]) {
+        let told = ProviderPayment { payment_key: key.to_owned(), ..paid(status, AMOUNT) };
+        let says: Vec<bool> = lives.iter().map(|payment| says_so(payment, &told, NOW)).collect();
+        assert!(says.is_sorted(), "{status:?} of {key} was said and is not any more: {says:?}");
+        if let Some(since) = says.iter().position(|says| *says) {
+            said.push((status, key, since));
+        }
+    }
+    // Once it is approved that it was paid; once we give it back, that it was.
+    let expected = [(ProviderStatus::Done, 2), (ProviderStatus::Canceled, 3), (ProviderStatus::PartialCanceled, 3)];
+    assert_eq!(said, expected.map(|(status, since)| (status, "key-1", since)));
+}

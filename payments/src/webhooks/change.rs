@@ -1,10 +1,10 @@
 //! What a webhook says, as far as we read it.
 
-use aggregates::PaymentId;
+use aggregates::{Payment, PaymentId};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{ProviderStatus, toss};
+use crate::{ProviderPayment, ProviderStatus, toss};
 
 /// The one event that we know.
 const PAYMENT_STATUS_CHANGED: &str = "PAYMENT_STATUS_CHANGED";
@@ -84,6 +84,20 @@ impl Change {
     /// The status it tells of, where that is one we know.
     pub fn claimed(&self) -> Option<ProviderStatus> {
         toss::status_named(&self.status)
+    }
+
+    /// What the provider would say if this were true; `None` where we do not know that status, or of no such payment.
+    pub(super) fn as_told_of(&self, payment: &Payment) -> Option<ProviderPayment> {
+        let (status, amount) = (self.claimed()?, payment.request()?.amount);
+        Some(ProviderPayment {
+            payment_key: self.payment_key.clone(),
+            order_id: self.payment,
+            status,
+            amount,
+            balance: amount,
+            approved_at: None,
+            cancels: Vec::new(),
+        })
     }
 }
 

@@ -131,16 +131,6 @@ fn failed(payment: PaymentId, why: String) -> Heeded {
 
 /// What would follow if the provider said the same as the webhook; `None` where we do not know that status. This decides
 /// only whether to ask: a lie can keep us from asking, which is what no webhook at all would do.
-pub(super) fn would_follow(state: &Payment, told: &Change, now: DateTime<Utc>) -> Option<Follows> {
-    let (status, amount) = (told.claimed()?, state.request()?.amount);
-    let paid = ProviderPayment {
-        payment_key: told.payment_key.clone(),
-        order_id: told.payment,
-        status,
-        amount,
-        balance: amount,
-        approved_at: None,
-        cancels: Vec::new(),
-    };
-    Some(judge::follows(state, &paid, now))
+fn would_follow(state: &Payment, told: &Change, now: DateTime<Utc>) -> Option<Follows> {
+    Some(judge::follows(state, &told.as_told_of(state)?, now))
 }

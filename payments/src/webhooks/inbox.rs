@@ -1,4 +1,4 @@
-//! Where webhooks are kept: on disk before they are answered.
+//! Where webhooks are kept that the log does not agree with already: on disk before they are answered.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -18,8 +18,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Change, Heard, WrongShape, heeder::would_follow, read};
-use crate::judge::Follows;
+use super::{Change, Heard, WrongShape, read};
+use crate::judge;
 
 /// Different changes of one payment that are kept, at most. One more is not: that the provider must be asked once more is
 /// noted on the newest. A payment truly has one or two, and a few more for each part that is given back; the rest is
@@ -148,9 +148,10 @@ impl Inbox {
     /// be so as well, and is waited for a little.
     async fn keep(&self, change: Change) -> Result<Taken, InboxError> {
         let mut waits = [self.said_within].into_iter();
-        // In memory only, so that nobody makes us read payments by naming them. What the log does not say here it may say yet.
+        // In memory only, so that nobody makes us read payments by naming them. What that lacks, since another process has just
+        // appended it, can only have this one stored.
         while let Some(state) = self.journal.remembered::<Payment>(change.payment.0).await {
-            if state.approved().is_some() && would_follow(&state, &change, Utc::now()) == Some(Follows::Nothing) {
+            if change.as_told_of(&state).is_some_and(|told| judge::says_so(&state, &told, Utc::now())) {
                 return Ok(Taken::Said);
             }
             match waits.next() {

@@ -1,5 +1,5 @@
 //! Webhooks: told by the provider of each change, perhaps more than once, late, and in another order; or told by somebody
-//! else. Taken durably, and never believed: the provider is asked.
+//! else. Taken durably, unless the log says so already, and never believed: the provider is asked.
 
 use aggregates::{Payment, PaymentId};
 use chrono::{DateTime, Duration, Utc};
@@ -67,6 +67,10 @@ impl World {
         }
         if matches!(fault, Some(Fault::Fails | Fault::CrashesBefore | Fault::ComesLate)) {
             return self.send(60_000, Message::Webhook(told));
+        }
+        // As far as this process knows, which may not be the newest.
+        if judge::says_so(&self.look::<Payment>(p, told.order_id.0).0, &told, self.now) {
+            return;
         }
         let change = Change {
             payment: told.order_id,
