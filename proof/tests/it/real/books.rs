@@ -22,11 +22,9 @@ pub struct Checked {
 
 /// No try to pay is without its outcome.
 pub async fn are_tries_settled(pool: &PgPool) -> bool {
-    // Nobody waits for what only time brings.
-    sqlx::query("UPDATE payment_work SET due_at = now() WHERE kind <> 'verify' AND due_at > now()")
-        .execute(pool)
-        .await
-        .unwrap();
+    if !is_hurried(pool, "kind <> 'verify' AND due_at > now()").await {
+        return false;
+    }
     let open: i64 =
         sqlx::query_scalar("SELECT count(*) FROM payment_work WHERE kind = 'settle'").fetch_one(pool).await.unwrap();
     open == 0 && is_caught_up(pool).await
@@ -34,13 +32,26 @@ pub async fn are_tries_settled(pool: &PgPool) -> bool {
 
 /// Nothing is due, nothing is held, and everybody has seen the whole log.
 pub async fn are_settled(pool: &PgPool) -> bool {
-    sqlx::query("UPDATE payment_work SET due_at = now() WHERE due_at > now()").execute(pool).await.unwrap();
+    if !is_hurried(pool, "due_at > now()").await {
+        return false;
+    }
     let due: i64 = sqlx::query_scalar("SELECT count(*) FROM payment_work").fetch_one(pool).await.unwrap();
     if due > 0 || !is_caught_up(pool).await {
         return false;
     }
     let log = fold(pool).await.0;
     log.settled(&log.moved()).is_ok()
+}
+
+/// Nobody waits for what only time brings. The product writes several of these rows at once too, in another order, so that
+/// Postgres may undo ours; then it is for the next time.
+async fn is_hurried(pool: &PgPool, which: &str) -> bool {
+    const DEADLOCK_DETECTED: &str = "40P01";
+    match sqlx::query(&format!("UPDATE payment_work SET due_at = now() WHERE {which}")).execute(pool).await {
+        Ok(_) => true,
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DEADLOCK_DETECTED) => false,
+        Err(error) => panic!("the due payments cannot be hurried: {error}"),
+    }
 }
 
 async fn is_caught_up(pool: &PgPool) -> bool {
