@@ -131,7 +131,7 @@ async fn approve(State(service): State<Arc<Service>>, Path(payment): Path<Uuid>)
     Ok(Json(json!({ "paymentId": payment, "bookingId": booking, "status": "PaymentApproved" })).into_response())
 }
 
-/// The payment provider, which is the one that the product asks.
+/// The payment provider: the simulator that the product asks, in a process of its own.
 struct Provider {
     address: std::net::SocketAddr,
     authorization: HeaderValue,

@@ -133,7 +133,7 @@ impl Server {
     async fn start(mut command: Command, address: SocketAddr) -> Result<Self, Error> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         die_with_us(&mut command);
-        let child = command.spawn().doing(format!("starting {command:?}"))?;
+        let child = command.spawn().doing(format!("starting {}", command.get_program().display()))?;
         let this = Self { child, address };
         let begin = Instant::now();
         loop {
