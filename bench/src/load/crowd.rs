@@ -54,6 +54,8 @@ pub(crate) struct Load {
 /// What became of it.
 #[derive(Clone, Default)]
 pub(crate) struct Outcome {
+    /// When the first could begin: all connections were open then.
+    pub began: Option<Instant>,
     /// Done within the time.
     pub in_time: u64,
     /// Done, also those that began in time and ended after it.
@@ -75,9 +77,9 @@ pub(crate) async fn drive<V: Visit>(
     for _ in 0..connections {
         open.push(Connection::open(address).await?);
     }
-    let outcome = Arc::new(Mutex::new(Outcome::default()));
     let left = load.times.map(|times| Arc::new(AtomicU64::new(times)));
     let begin = Instant::now();
+    let outcome = Arc::new(Mutex::new(Outcome { began: Some(begin), ..Outcome::default() }));
     let tasks: Vec<_> = open
         .into_iter()
         .enumerate()

@@ -8,7 +8,6 @@ use std::sync::{
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -86,10 +85,9 @@ impl Lifecycle {
 impl Scenario for Lifecycle {
     fn round<'a>(&'a mut self, stage: &'a mut Stage, load: Load) -> BoxFuture<'a, Result<Round, Error>> {
         async move {
-            let begin = Instant::now();
             let outcome = drive(stage.product.address, stage.connections, &self.buying, load).await?;
             stage.office.sold(self.concert, self.buying.counts().0).await?;
-            Ok(Round { took: Some(begin.elapsed()), ..Round::of(outcome) })
+            Ok(Round { took: outcome.began.map(|began| began.elapsed()), ..Round::of(outcome) })
         }
         .boxed()
     }

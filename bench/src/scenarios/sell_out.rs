@@ -115,9 +115,8 @@ impl Scenario for SellOut {
             let buyers = Arc::new(Buyers { asks, fans, held: AtomicU64::new(0), refused: AtomicU64::new(0) });
             self.sales.push((concert, Arc::clone(&buyers)));
             let load = Load { pace: Pace::Closed, lasts: SELL_OUT_MAX, times: Some(self.buyers) };
-            let begin = Instant::now();
             let outcome = drive(stage.product.address, stage.connections, &buyers, load).await?;
-            Ok(Round { took: Some(begin.elapsed()), ..Round::of(outcome) })
+            Ok(Round { took: outcome.began.map(|began| began.elapsed()), ..Round::of(outcome) })
         }
         .boxed()
     }
