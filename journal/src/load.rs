@@ -10,7 +10,7 @@ use sqlx::{PgPool, Row as _, types::Json};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use crate::{ReadError, Sequence};
+use crate::{READ_EVENTS_MAX, ReadError, Sequence};
 
 /// An aggregate's state as it is stored, or as it is about to be.
 #[derive(Clone, Debug)]
@@ -30,9 +30,6 @@ pub(crate) const fn has_snapshots(aggregate: AggregateType) -> bool {
         AggregateType::User | AggregateType::Booking | AggregateType::Payment => false,
     }
 }
-
-/// Events of a large aggregate read at once.
-const PAGE_EVENTS: i64 = 4_096;
 
 /// The snapshot of an aggregate, if there is one that can be read. It is read as what it is, without postgres-es, which makes
 /// a tree of JSON values first, and aside: of a large concert it takes a tenth of a second in which nobody else would get on.
@@ -89,16 +86,17 @@ async fn load_large<A: Decide>(pool: &PgPool, upcasters: &Upcasters, id: Uuid) -
         .bind(A::TYPE)
         .bind(id.to_string())
         .bind(sequence.to_sql())
-        .bind(PAGE_EVENTS)
+        .bind(i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX))
         .fetch_all(pool)
         .await?;
-        if rows.is_empty() {
-            return Ok(Loaded { state, sequence, snapshot });
-        }
+        let is_last = rows.len() < READ_EVENTS_MAX;
         for row in rows {
             let stored = serialized::<A>(row);
             sequence = Sequence(stored.sequence as u64);
             state.apply(decode::<A>(upcasters, stored)?);
+        }
+        if is_last {
+            return Ok(Loaded { state, sequence, snapshot });
         }
     }
 }
