@@ -69,16 +69,16 @@ impl World {
             return self.send(60_000, Message::Webhook(told));
         }
         // As far as this process knows, which may not be the newest.
-        if judge::says_so(&self.look::<Payment>(p, told.order_id.0).0, &told, self.now) {
-            return;
+        let state = self.look::<Payment>(p, told.order_id.0).0;
+        if !judge::says_so(&state, &told, self.now) {
+            let change = Change {
+                payment: told.order_id,
+                payment_key: told.payment_key.clone(),
+                status: format!("{:?} {}", told.status, told.cancels.len()),
+            };
+            let letter = Letter { told: *told.clone(), due_at: self.now, heeded: false, tries: 0 };
+            self.inbox.entry(change).or_insert(letter);
         }
-        let change = Change {
-            payment: told.order_id,
-            payment_key: told.payment_key.clone(),
-            status: format!("{:?} {}", told.status, told.cancels.len()),
-        };
-        let letter = Letter { told: *told.clone(), due_at: self.now, heeded: false, tries: 0 };
-        self.inbox.entry(change).or_insert(letter);
         match fault {
             Some(Fault::CrashesAfter) => self.crash(p),
             Some(Fault::LosesAnswer | Fault::Repeats) => self.send(60_000, Message::Webhook(told)),
